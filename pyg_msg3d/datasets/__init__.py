@@ -1,0 +1,4 @@
+from pyg_msg3d.datasets.in_memory import InMemorySkeletonDataset
+from pyg_msg3d.datasets.nw_ucla import NWUCLA
+
+__all__ = ['InMemorySkeletonDataset', 'NWUCLA']

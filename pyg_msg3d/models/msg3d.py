@@ -1,0 +1,196 @@
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import Any
+
+from torch import Tensor
+from torch.nn import Dropout, Linear, Module, ModuleList
+
+from pyg_msg3d.models.checkpoint import read_checkpoint
+from pyg_msg3d.nn import BatchNorm, STGCBlock
+from pyg_msg3d.skeletons import Skeleton, skeleton
+
+
+class MSG3D(Module):
+    r"""MS-G3D, the skeleton action classifier of the `"Disentangling and Unifying
+    Graph Convolutions for Skeleton-Based Action Recognition"
+    <https://arxiv.org/abs/2003.14111>`_ paper: batch normalisation over (person,
+    joint, channel), spatial-temporal blocks of strides 1, 2, 2, ..., the mean over
+    joints and frames, then over persons, and a linear classifier.
+
+    .. code-block:: python
+
+        model = MSG3D('ntu-rgb+d', num_classes=60)
+        logits = model(x)  # [clips, persons, frames, 25, 3] -> [clips, 60]
+
+    Args:
+        skeleton (str or Skeleton): The skeleton, or the name of one in
+            :func:`pyg_msg3d.skeletons.skeleton`.
+        num_classes (int): The number of classes.
+        in_channels (int, optional): Channels of a joint: 3 for coordinates, or for
+            2D key points with their scores. (default: :obj:`3`)
+        num_persons (int, optional): Persons per clip, absent ones zero.
+            (default: :obj:`2`)
+        gcn_scales (int, optional): Scales of the MS-GCNs. (default: :obj:`13`)
+        g3d_scales (int, optional): Scales of the G3Ds. (default: :obj:`6`)
+        window_sizes (sequence of int, optional): The frames of each G3D pathway's
+            window. (default: :obj:`(3, 5)`)
+        window_dilations (sequence of int, optional): Their dilations; ones by
+            default.
+        channels (sequence of int, optional): The width of each block.
+            (default: :obj:`(96, 192, 384)`)
+        residual (str, optional): What is learned on top of the graph:
+            :obj:`"dense"` (the paper), :obj:`"tied"` or :obj:`None`, see
+            :class:`pyg_msg3d.nn.ScaleAdjacency`. (default: :obj:`"dense"`)
+        normalization (str, optional): :obj:`"sym"` (the paper) or :obj:`"col"`
+            (MMAction2, PYSKL), see :func:`pyg_msg3d.graph.disentangle`.
+            (default: :obj:`"sym"`)
+        dropout (float, optional): Dropout before the classifier.
+            (default: :obj:`0.`)
+
+    Shapes:
+        - **input:** :math:`(N, M, T, V, C)`: clips, persons, frames, joints,
+          channels
+        - **output:** :math:`(N, \mathrm{num\_classes})`
+
+    Raises:
+        ValueError: If an argument, or the shape of an input, does not fit.
+    """
+
+    def __init__(
+        self,
+        skeleton: str | Skeleton,
+        num_classes: int,
+        in_channels: int = 3,
+        num_persons: int = 2,
+        gcn_scales: int = 13,
+        g3d_scales: int = 6,
+        window_sizes: Sequence[int] = (3, 5),
+        window_dilations: Sequence[int] | None = None,
+        channels: Sequence[int] = (96, 192, 384),
+        residual: str | None = 'dense',
+        normalization: str = 'sym',
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.skeleton = _look_up(skeleton)
+        self.num_classes = num_classes
+        self.in_channels = in_channels
+        self.num_persons = num_persons
+        if window_dilations is None:
+            window_dilations = (1,) * len(window_sizes)
+        _check_arguments(locals())
+
+        num_joints = self.skeleton.num_joints
+        self.data_norm = BatchNorm(num_persons * num_joints * in_channels)
+        self.blocks = ModuleList()
+        for i, width in enumerate(channels):
+            self.blocks.append(
+                STGCBlock(
+                    in_channels if i == 0 else channels[i - 1],
+                    # A stride goes with wider features, both from the first
+                    # MS-TCN on: a later MS-GCN keeps the width of its input.
+                    width if i == 0 else channels[i - 1],
+                    width,
+                    self.skeleton.edge_index,
+                    num_joints,
+                    gcn_scales,
+                    g3d_scales,
+                    window_sizes,
+                    window_dilations,
+                    stride=1 if i == 0 else 2,
+                    # Raw coordinates are too few to be a hidden width.
+                    hidden_channels=width if i == 0 else None,
+                    normalization=normalization,
+                    residual=residual,
+                )
+            )
+        self.dropout = Dropout(dropout)
+        self.classifier = Linear(channels[-1], num_classes)
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        source: str | PathLike | Mapping[str, Any],
+        skeleton: str | Skeleton | None = None,
+        **kwargs: Any,
+    ) -> 'MSG3D':
+        r"""Builds the model that a public checkpoint holds and loads its weights,
+        exactly: those of MS-G3D's authors, of MMAction2 and of PYSKL.
+
+        The sizes, scales, persons, classes and windows are read off the tensors;
+        normalisation and bones are those of the family that the keys tell.
+
+        Args:
+            source (str, path or dict): A file, read with ``weights_only=True``, or
+                a state dict, in a training checkpoint or alone.
+            skeleton (str or Skeleton, optional): The skeleton. By default the
+                family's own for that number of joints.
+            **kwargs (optional): What tensors do not tell: :obj:`window_dilations`
+                and :obj:`dropout`.
+
+        Raises:
+            ValueError: If the source is no checkpoint, holds another model (the
+                message lists missing and unexpected keys), or other bones than the
+                skeleton.
+        """
+        arguments, state = read_checkpoint(source, skeleton)
+        model = cls(**{**arguments, **kwargs})
+        model.load_state_dict(state)
+        return model
+
+    def reset_parameters(self) -> None:
+        """Draws all learned parameters anew."""
+        for module in self.modules():
+            if module is not self and hasattr(module, 'reset_parameters'):
+                module.reset_parameters()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Classifies clips; shapes as above."""
+        self._check_input(x)
+        n, m, t, v, c = x.shape
+        # [N, M, T, V, C] -> [N, T, M V C] and back: each (person, joint, channel)
+        # is normalised over clips and frames.
+        x = self.data_norm(x.transpose(1, 2).reshape(n, t, m * v * c))
+        x = x.view(n, t, m, v, c).transpose(1, 2).reshape(n * m, t, v, c)
+        for block in self.blocks:
+            x = block(x)
+        x = x.mean(dim=(1, 2)).view(n, m, -1).mean(dim=1)
+        return self.classifier(self.dropout(x))
+
+    def _check_input(self, x: Tensor) -> None:
+        expected = (self.num_persons, self.skeleton.num_joints, self.in_channels)
+        if x.dim() != 5 or (x.size(1), x.size(3), x.size(4)) != expected:
+            raise ValueError(
+                f'Expected clips of shape [clips, {expected[0]} persons, frames, '
+                f'{expected[1]} joints of {self.skeleton.name!r}, {expected[2]} '
+                f'channels] (got {list(x.shape)})'
+            )
+
+    def extra_repr(self) -> str:
+        """What a printed model says of it."""
+        return f'{self.skeleton}, num_classes={self.num_classes}'
+
+
+# ``skeleton`` is an argument's name inside the class.
+_look_up = skeleton
+
+
+def _check_arguments(arguments: dict[str, Any]) -> None:
+    for name in ('num_classes', 'in_channels', 'num_persons'):
+        if arguments[name] < 1:
+            raise ValueError(f"'{name}' must be at least 1 (got {arguments[name]})")
+    sizes, dilations = arguments['window_sizes'], arguments['window_dilations']
+    if len(sizes) != len(dilations):
+        raise ValueError(
+            f"Expected one of 'window_dilations' for each of 'window_sizes' (got "
+            f'{len(dilations)} for {len(sizes)})'
+        )
+    for size, dilation in zip(sizes, dilations, strict=True):
+        if (size - 1) * dilation % 2:
+            raise ValueError(
+                f"A window of 'window_sizes' must be centred on a frame, so that its "
+                f'pathway fits the others: (size - 1) * dilation must be even (got '
+                f'size {size} and dilation {dilation})'
+            )
+    if len(arguments['channels']) < 1:
+        raise ValueError("'channels' needs the width of at least one block (got none)")

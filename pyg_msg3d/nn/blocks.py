@@ -1,0 +1,157 @@
+"""The blocks of MS-G3D: operators with their graph, residual, norm and activation."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+from torch.nn import Module, ModuleList
+
+from pyg_msg3d.graph import disentangle, window_graph
+from pyg_msg3d.nn.adjacency import ScaleAdjacency
+from pyg_msg3d.nn.batch_norm import BatchNorm
+from pyg_msg3d.nn.g3d_conv import G3DConv
+from pyg_msg3d.nn.msgcn_conv import MSGCNConv
+from pyg_msg3d.nn.mstcn import MSTCN
+
+
+class MSGCNBlock(Module):
+    r"""ReLU(BN(:class:`MSGCNConv`)) on one skeleton graph:
+    :math:`(*, V, C_{in})` to :math:`(*, V, C_{out})`."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        edge_index: Tensor,
+        num_nodes: int,
+        num_scales: int,
+        normalization: str = 'sym',
+        residual: str | None = 'dense',
+    ) -> None:
+        super().__init__()
+        graph = disentangle(edge_index, num_nodes, num_scales, normalization)
+        self.adjacency = ScaleAdjacency(
+            *graph, num_nodes, num_scales, residual=residual
+        )
+        self.conv = MSGCNConv(in_channels, out_channels, num_scales)
+        self.norm = BatchNorm(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Runs the block; shapes as above."""
+        return self.norm(self.conv(x, *self.adjacency())).relu()
+
+
+class G3DBlock(Module):
+    r"""BN(:class:`G3DConv`) on the window graph of one skeleton:
+    :math:`(*, T, V, C_{in})` to :math:`(*, T', V, C_{out})`."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        edge_index: Tensor,
+        num_nodes: int,
+        num_scales: int,
+        window_size: int,
+        stride: int = 1,
+        dilation: int = 1,
+        hidden_channels: int | None = None,
+        embed_factor: int = 1,
+        normalization: str = 'sym',
+        residual: str | None = 'dense',
+    ) -> None:
+        super().__init__()
+        window = window_graph(edge_index, num_nodes, window_size)
+        graph = disentangle(
+            window, window_size * num_nodes, num_scales, normalization
+        )
+        self.adjacency = ScaleAdjacency(
+            *graph, num_nodes, num_scales, window_size, residual
+        )
+        self.conv = G3DConv(
+            in_channels,
+            out_channels,
+            num_scales,
+            window_size,
+            stride,
+            dilation,
+            hidden_channels,
+            embed_factor,
+        )
+        self.norm = BatchNorm(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Runs the block; shapes as above."""
+        return self.norm(self.conv(x, *self.adjacency()))
+
+
+class STGCBlock(Module):
+    r"""A spatial-temporal graph convolutional block, figure 3(b) of the paper: the
+    factorised pathway (MS-GCN, then two MS-TCNs) and one G3D pathway per window are
+    added up, and a further MS-TCN follows:
+
+    .. math::
+        \mathbf{y} &= \mathrm{ReLU} \Big( \mathrm{TCN}_2(\mathrm{TCN}_1(
+        \mathrm{GCN}(\mathbf{x}))) + \sum_{\tau} \mathrm{G3D}_{\tau}(\mathbf{x}) \Big),
+        \\
+        \mathbf{x}^{\prime} &= \mathrm{TCN}_3(\mathbf{y}).
+
+    Shapes:
+        - **input:** :math:`(*, T, V, C_{in})`
+        - **output:** :math:`(*, \lceil T / s \rceil, V, C_{out})` for stride
+          :math:`s`
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        gcn_channels: int,
+        out_channels: int,
+        edge_index: Tensor,
+        num_nodes: int,
+        gcn_scales: int,
+        g3d_scales: int,
+        window_sizes: Sequence[int] = (3, 5),
+        window_dilations: Sequence[int] = (1, 1),
+        stride: int = 1,
+        hidden_channels: int | None = None,
+        normalization: str = 'sym',
+        residual: str | None = 'dense',
+    ) -> None:
+        super().__init__()
+        self.gcn = MSGCNBlock(
+            in_channels,
+            gcn_channels,
+            edge_index,
+            num_nodes,
+            gcn_scales,
+            normalization,
+            residual,
+        )
+        self.tcn1 = MSTCN(gcn_channels, out_channels, stride)
+        self.tcn2 = MSTCN(out_channels, out_channels, activation=False)
+        self.g3d = ModuleList(
+            G3DBlock(
+                in_channels,
+                out_channels,
+                edge_index,
+                num_nodes,
+                g3d_scales,
+                window_size,
+                stride,
+                dilation,
+                hidden_channels,
+                normalization=normalization,
+                residual=residual,
+            )
+            for window_size, dilation in zip(
+                window_sizes, window_dilations, strict=True
+            )
+        )
+        self.tcn3 = MSTCN(out_channels, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Runs the block; shapes as above."""
+        out = self.tcn2(self.tcn1(self.gcn(x)))
+        for g3d in self.g3d:
+            out = out + g3d(x)
+        return self.tcn3(out.relu())

@@ -1,0 +1,134 @@
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import BatchNorm2d, Conv2d, MaxPool2d, Module, ModuleList, Sequential
+
+
+class MSTCN(Module):
+    r"""The multi-scale temporal convolution (MS-TCN) of the `"Disentangling and
+    Unifying Graph Convolutions for Skeleton-Based Action Recognition"
+    <https://arxiv.org/abs/2003.14111>`_ paper, figure 3(c).
+
+    Branches share the output channels between them: for each dilation a pointwise
+    map, batch normalisation, ReLU and a dilated temporal convolution; the same with a
+    temporal maximum over three frames; and a strided pointwise map. They are
+    concatenated, normalised and added to the input, itself mapped and normalised
+    where its shape changes.
+
+    The pointwise maps of the first branches are one convolution here, and the
+    normalisations at the ends of all branches are one, since both work channel by
+    channel: the same function with a sixth of the modules.
+
+    Args:
+        in_channels (int): Channels of the input.
+        out_channels (int): Channels of the result; what does not divide by the
+            number of branches goes to the last one.
+        stride (int, optional): Temporal stride. (default: :obj:`1`)
+        dilations (sequence of int, optional): The dilation of each dilated branch.
+            (default: :obj:`(1, 2, 3, 4)`)
+        kernel_size (int, optional): Frames under a dilated convolution, odd.
+            (default: :obj:`3`)
+        residual (bool, optional): Add the input. (default: :obj:`True`)
+        activation (bool, optional): End with a ReLU. (default: :obj:`True`)
+
+    Shapes:
+        - **input:** :math:`(*, T, V, C_{in})`
+        - **output:** :math:`(*, \lceil T / s \rceil, V, C_{out})` for stride
+          :math:`s`
+
+    Raises:
+        ValueError: If there are fewer output channels than branches, or the kernel
+            size is even.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int = 1,
+        dilations: Sequence[int] = (1, 2, 3, 4),
+        kernel_size: int = 3,
+        residual: bool = True,
+        activation: bool = True,
+    ) -> None:
+        super().__init__()
+        branches = len(dilations) + 2
+        width = out_channels // branches
+        if width < 1:
+            raise ValueError(
+                f"'out_channels' must be at least {branches}, one per branch "
+                f'({len(dilations)} dilated, a maximum and a pointwise one; got '
+                f'{out_channels})'
+            )
+        if kernel_size % 2 == 0:
+            raise ValueError(f"'kernel_size' must be odd (got {kernel_size})")
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.stride = stride
+        self.dilations = tuple(dilations)
+        self.kernel_size = kernel_size
+        self.activation = activation
+        self.width = width
+
+        self.pointwise = Conv2d(in_channels, (branches - 1) * width, 1)
+        self.pointwise_norm = BatchNorm2d((branches - 1) * width)
+        self.temporal = ModuleList(
+            Conv2d(
+                width,
+                width,
+                (kernel_size, 1),
+                stride=(stride, 1),
+                padding=(dilation * (kernel_size - 1) // 2, 0),
+                dilation=(dilation, 1),
+            )
+            for dilation in self.dilations
+        )
+        self.maximum = MaxPool2d((3, 1), stride=(stride, 1), padding=(1, 0))
+        last = out_channels - (branches - 1) * width
+        self.shortcut = Conv2d(in_channels, last, 1, stride=(stride, 1))
+        self.norm = BatchNorm2d(out_channels)
+
+        self.residual: Module | None = None
+        if residual and in_channels == out_channels and stride == 1:
+            self.residual = torch.nn.Identity()
+        elif residual:
+            self.residual = Sequential(
+                Conv2d(in_channels, out_channels, 1, stride=(stride, 1)),
+                BatchNorm2d(out_channels),
+            )
+
+    def reset_parameters(self) -> None:
+        """Draws all learned parameters anew."""
+        for module in self.modules():
+            if isinstance(module, Conv2d | BatchNorm2d):
+                module.reset_parameters()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Runs the block; shapes as above."""
+        if x.dim() < 3 or x.size(-1) != self.in_channels:
+            raise ValueError(
+                f'Expected features of shape [*, frames, joints, {self.in_channels}] '
+                f'(got {list(x.shape)})'
+            )
+        lead = x.shape[:-3]
+        # [B, T, V, C] seen as channels-last [B, C, T, V]: no copy.
+        x = x.reshape(-1, *x.shape[-3:]).permute(0, 3, 1, 2)
+
+        branches = self.pointwise_norm(self.pointwise(x)).relu().split(self.width, 1)
+        outs = [
+            conv(branch) for conv, branch in zip(self.temporal, branches, strict=False)
+        ]
+        outs += [self.maximum(branches[-1]), self.shortcut(x)]
+        out = self.norm(torch.cat(outs, dim=1))
+        if self.residual is not None:
+            out = out + self.residual(x)
+        if self.activation:
+            out = out.relu()
+        return out.permute(0, 2, 3, 1).unflatten(0, lead)
+
+    def __repr__(self) -> str:
+        return (
+            f'{self.__class__.__name__}({self.in_channels}, {self.out_channels}, '
+            f'stride={self.stride}, dilations={self.dilations})'
+        )

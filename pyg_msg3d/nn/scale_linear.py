@@ -1,0 +1,54 @@
+import torch
+from torch import Tensor
+from torch_geometric.nn import inits
+from torch_geometric.nn.dense.linear import Linear, is_uninitialized_parameter
+
+from pyg_msg3d.ops import linear
+
+
+class ScaleLinear(Linear):
+    r"""The linear maps :math:`\mathbf{\Theta}_{(k)}` of all :math:`K` scales.
+
+    They are applied on either side of the aggregation, whichever is cheaper: to
+    the features of each node (:meth:`lift`), or to what a node has gathered at each
+    scale (:meth:`collapse`). The result is the same, since both are linear.
+
+    Args:
+        in_channels (int): Channels of a node; :obj:`-1` reads them off the first
+            input.
+        out_channels (int): Channels of the result.
+        num_scales (int): The number of scales :math:`K`.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, num_scales: int) -> None:
+        self.num_scales = num_scales
+        super().__init__(in_channels, num_scales * out_channels, bias=False)
+
+    def reset_parameters(self) -> None:
+        # All scales add up to one output, so its fan-in is that of all of them.
+        if self.in_channels > 0:
+            inits.uniform(self.num_scales * self.in_channels, self.weight)
+
+    def materialize(self, x: Tensor) -> None:
+        """Reads the channels off the first input, if they were left open."""
+        if is_uninitialized_parameter(self.weight):
+            self.initialize_parameters(self, (x,))
+
+    def lift(self, x: Tensor) -> Tensor:
+        r""":math:`(*, V, C)` to :math:`(*, V K, C')`: row :math:`u K + k` is
+        :math:`\mathbf{x}_u \mathbf{\Theta}_{(k)}`."""
+        h = linear(x, self.weight)
+        return h.unflatten(-1, (self.num_scales, -1)).flatten(-3, -2)
+
+    def collapse(self, z: Tensor) -> Tensor:
+        r""":math:`(*, V K, C)` to :math:`(*, V, C')`: the sum over :math:`k` of row
+        :math:`v K + k` times :math:`\mathbf{\Theta}_{(k)}`."""
+        k = self.num_scales
+        weight = self.weight.unflatten(0, (k, -1)).transpose(0, 1).flatten(1)
+        return linear(z.unflatten(-2, (-1, k)).flatten(-2), weight)
+
+    def __repr__(self) -> str:
+        return (
+            f'{self.__class__.__name__}({self.in_channels}, '
+            f'{self.out_channels // self.num_scales}, num_scales={self.num_scales})'
+        )

@@ -1,0 +1,17 @@
+from pyg_msg3d.ops.aggregate import BACKENDS, aggregate, choose_backend
+from pyg_msg3d.ops.backends.csr import csr_product
+from pyg_msg3d.ops.backends.dense import dense_product
+from pyg_msg3d.ops.backends.torch_sparse import torch_sparse_product
+from pyg_msg3d.ops.linear import linear
+from pyg_msg3d.ops.window import Window
+
+__all__ = [
+    'BACKENDS',
+    'Window',
+    'aggregate',
+    'choose_backend',
+    'csr_product',
+    'dense_product',
+    'linear',
+    'torch_sparse_product',
+]

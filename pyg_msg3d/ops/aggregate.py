@@ -1,0 +1,119 @@
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from pyg_msg3d.ops.backends.csr import aggregate_csr, check_csr
+from pyg_msg3d.ops.backends.dense import dense_product, to_matrix
+from pyg_msg3d.ops.backends.scatter import aggregate_scatter
+from pyg_msg3d.ops.backends.torch_scatter import (
+    aggregate_torch_scatter,
+    check_torch_scatter,
+)
+from pyg_msg3d.ops.backends.torch_sparse import (
+    aggregate_torch_sparse,
+    check_torch_sparse,
+)
+from pyg_msg3d.ops.window import Window
+
+Sparse = Callable[[Tensor, Tensor, Tensor, Tensor, int], Tensor]
+
+_SPARSE: dict[str, tuple[Sparse, Callable[[Tensor], str | None]]] = {
+    'scatter': (aggregate_scatter, lambda x: None),
+    'csr': (aggregate_csr, check_csr),
+    'torch_sparse': (aggregate_torch_sparse, check_torch_sparse),
+    'torch_scatter': (aggregate_torch_scatter, check_torch_scatter),
+}
+
+BACKENDS = ('dense', *_SPARSE)
+
+# Entries of the full matrix up to which the dense product is taken whatever the
+# density, and the density from which on it is taken up to the second bound.
+_ALWAYS_DENSE = 1 << 17
+_DENSE_DENSITY, _DENSE_BOUND = 0.25, 1 << 24
+
+
+def aggregate(
+    x: Tensor,
+    source: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    num_targets: int,
+    window: Window | None = None,
+    backend: str = 'auto',
+) -> Tensor:
+    r"""Adds up weighted features along edges, in every frame or in every temporal
+    window of a static graph:
+
+    .. math::
+        \mathbf{y}_i = \sum_{e : \, \mathrm{target}(e) = i}
+        w_e \, \mathbf{x}_{\mathrm{source}(e)}.
+
+    Over windows the sources are the :math:`S` rows of each of a window's
+    :math:`\tau` frames: row :math:`j` of its frame :math:`t` is source
+    :math:`t S + j`.
+
+    Args:
+        x (Tensor): The features.
+        source (Tensor): The source of each edge.
+        target (Tensor): The target of each edge.
+        weight (Tensor, optional): The weight of each edge; one by default.
+        num_targets (int): The number of targets :math:`S'`.
+        window (Window, optional): The temporal window. (default: :obj:`None`)
+        backend (str, optional): :obj:`"scatter"` (PyG's gather and scatter, the
+            reference), :obj:`"dense"` (a matrix product, as a convolution),
+            :obj:`"csr"` (torch's CSR product), :obj:`"torch_sparse"`,
+            :obj:`"torch_scatter"`, or :obj:`"auto"`, which picks by the size and
+            density of the graph. (default: :obj:`"auto"`)
+
+    Shapes:
+        - **x:** :math:`(*, S, C)`, over windows :math:`(*, T, S, C)`
+        - **source, target, weight:** :math:`(E)`
+        - **output:** :math:`(*, S', C)`, over windows :math:`(*, T', S', C)`
+
+    Raises:
+        ValueError: If there is no such backend.
+        RuntimeError: If the named backend cannot run on this input; the message
+            says why.
+    """
+    if weight is None:
+        weight = x.new_ones(source.numel())
+    num_sources = x.size(-2) * (window.size if window else 1)
+    if backend == 'auto':
+        backend = choose_backend(x, source.numel(), num_sources * num_targets)
+    check_backend(backend, x)
+
+    if backend == 'dense':
+        matrix = to_matrix(source, target, weight, num_sources, num_targets)
+        return dense_product(x, matrix.to(x.dtype), window)
+    if window is not None:
+        x = window.unfold(x)
+    return _SPARSE[backend][0](x, source, target, weight.to(x.dtype), num_targets)
+
+
+def choose_backend(x: Tensor, num_edges: int, num_entries: int) -> str:
+    """The backend that :obj:`"auto"` stands for, given the features, the number of
+    edges and the entries of the matrix that they are part of."""
+    density = num_edges / max(1, num_entries)
+    if num_entries <= _ALWAYS_DENSE or (
+        density >= _DENSE_DENSITY and num_entries <= _DENSE_BOUND
+    ):
+        return 'dense'
+    # torch.compile takes no sparse matrices.
+    if torch.compiler.is_compiling() or check_csr(x) is not None:
+        return 'scatter'
+    return 'csr'
+
+
+def check_backend(backend: str, x: Tensor) -> None:
+    """Refuses backends that do not exist, or that cannot take these features."""
+    if backend not in BACKENDS:
+        raise ValueError(
+            f"Unknown backend '{backend}'; known ones: auto, {', '.join(BACKENDS)}"
+        )
+    reason = None if backend == 'dense' else _SPARSE[backend][1](x)
+    if reason is not None:
+        raise RuntimeError(
+            f"backend='{backend}' cannot run here: {reason}. backend='auto' picks "
+            f'one that can'
+        )

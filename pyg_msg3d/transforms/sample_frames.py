@@ -1,0 +1,32 @@
+import torch
+from torch_geometric.data.datapipes import functional_transform
+from torch_geometric.transforms import BaseTransform
+
+from pyg_msg3d.data import SkeletonData
+
+
+@functional_transform('skeleton_sample_frames')
+class SampleFrames(BaseTransform):
+    r"""Samples a fixed number of frames, one from each of as many equal parts of the
+    clip (functional name: :obj:`skeleton_sample_frames`). Short clips repeat frames.
+
+    Args:
+        num_frames (int): The number of frames.
+        random (bool, optional): Take a random frame of each part, for training,
+            instead of the middle one. (default: :obj:`False`)
+    """
+
+    def __init__(self, num_frames: int, random: bool = False) -> None:
+        self.num_frames = num_frames
+        self.random = random
+
+    def forward(self, data: SkeletonData) -> SkeletonData:
+        """Returns the clip with :obj:`num_frames` frames."""
+        n, length = self.num_frames, data.x.size(1)
+        within = torch.rand(n) if self.random else torch.full((n,), 0.5)
+        frames = ((torch.arange(n) + within) * length / n).long()
+        data.x = data.x[:, frames.clamp(max=length - 1)]
+        return data
+
+    def __repr__(self) -> str:
+        return f'{self.__class__.__name__}({self.num_frames}, random={self.random})'
