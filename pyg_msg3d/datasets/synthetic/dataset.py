@@ -101,11 +101,11 @@ def _record(
     x = np.zeros((2, num_frames, 25, 3))
     x[: len(persons)] = persons
 
-    # People turn and wander while they act, and the camera sees them from anywhere.
+    # People turn and wander while they act; the camera, anywhere, is held by hand.
     turn = np.linspace(-0.5, 0.5, num_frames) * rng.uniform(-60, 60)
     yaw = np.radians(rng.uniform(-180, 180) + turn)
     pitch = np.radians(rng.uniform(-5, 15))
-    x += np.linspace(-0.5, 0.5, num_frames)[:, None, None] * rng.normal(0, [0.2, 0, 0.2])
+    x += np.linspace(-0.5, 0.5, num_frames)[:, None, None] * rng.normal(0, [0.2, 0.15, 0.2])
     x = x @ (rotation('x', pitch) @ rotation('y', yaw)).swapaxes(-1, -2)
     x += [rng.uniform(-0.5, 0.5), rng.uniform(-1.2, -0.6), rng.uniform(2, 4)]
 

@@ -1,0 +1,59 @@
+import os
+from pathlib import Path
+
+import pytest
+import torch
+import torch_geometric.typing
+
+SHARED = Path(__file__).parents[2] / 'shared'
+
+
+def skip_or_fail(reason: str) -> None:
+    """Skips a test on a user's machine; where everything is required, fails it."""
+    if os.environ.get('PYG_MSG3D_REQUIRE_ALL'):
+        pytest.fail(f'{reason}, but PYG_MSG3D_REQUIRE_ALL is set')
+    pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> None:
+    torch.manual_seed(12345)
+    # Many small compilations in one process run into dynamo's recompile limit.
+    torch._dynamo.reset()
+
+
+@pytest.fixture
+def torch_sparse():
+    """The package, for tests that need it."""
+    if not torch_geometric.typing.WITH_TORCH_SPARSE:
+        skip_or_fail('torch-sparse is not installed')
+    import torch_sparse
+
+    return torch_sparse
+
+
+@pytest.fixture
+def torch_scatter():
+    """The package, for tests that need it."""
+    if not torch_geometric.typing.WITH_TORCH_SCATTER:
+        skip_or_fail('torch-scatter is not installed')
+    import torch_scatter
+
+    return torch_scatter
+
+
+@pytest.fixture
+def backend(request):
+    """Parametrised indirectly: a backend's name, skipped where it cannot run."""
+    if request.param in ('torch_sparse', 'torch_scatter'):
+        request.getfixturevalue(request.param)
+    return request.param
+
+
+@pytest.fixture
+def nw_ucla() -> Path:
+    """The folder of NW-UCLA's archive, which is not part of the project."""
+    path = Path(os.environ.get('NW_UCLA', SHARED / 'data' / 'nw_ucla'))
+    if not (path / 'all_sqe.zip').is_file():
+        skip_or_fail('all_sqe.zip of NW-UCLA is not at hand (set NW_UCLA)')
+    return path
