@@ -135,7 +135,10 @@ class MSG3D(Module):
         """
         arguments, state = read_checkpoint(source, skeleton)
         model = cls(**{**arguments, **kwargs})
-        model.load_state_dict(state)
+        try:
+            model.load_state_dict(state)
+        except RuntimeError as error:  # torch's message names keys and sizes.
+            raise ValueError(f'The checkpoint does not fit itself. {error}') from error
         return model
 
     def reset_parameters(self) -> None:

@@ -8,7 +8,7 @@ from pyg_msg3d.data import SkeletonData
 class Centre(BaseTransform):
     r"""Moves a clip so that one joint of the first person's first frame lies in the
     origin; the way that the person goes is kept (functional name:
-    :obj:`skeleton_centre`).
+    :obj:`skeleton_centre`). Joints of zeros, which were not seen, stay zero.
 
     Args:
         joint (int): The joint.
@@ -19,7 +19,8 @@ class Centre(BaseTransform):
 
     def forward(self, data: SkeletonData) -> SkeletonData:
         """Returns the clip, moved."""
-        data.x = data.x - data.x[0, 0, self.joint]
+        seen = (data.x != 0).any(-1, keepdim=True)
+        data.x = (data.x - data.x[0, 0, self.joint]) * seen
         return data
 
     def __repr__(self) -> str:

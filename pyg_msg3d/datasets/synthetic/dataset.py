@@ -33,7 +33,7 @@ class SyntheticActions(InMemorySkeletonDataset):
     Args:
         split (str, optional): :obj:`"train"` or :obj:`"test"`.
             (default: :obj:`"train"`)
-        num_subjects (int, optional): The subjects of the split. (default: 16
+        num_subjects (int, optional): The subjects of the split. (default: 48
             for training, 8 for testing)
         clips_per_subject (int, optional): How often each subject does each action.
             (default: 4 for training, 2 for testing)
@@ -59,9 +59,9 @@ class SyntheticActions(InMemorySkeletonDataset):
             raise ValueError(f"'split' must be 'train' or 'test' (got {split!r})")
         which = _SPLITS.index(split)
         if num_subjects is None:
-            num_subjects = (16, 8)[which]
+            num_subjects = (48, 8)[which]
         if clips_per_subject is None:
-            clips_per_subject = (4, 2)[which]
+            clips_per_subject = (2, 2)[which]
 
         clips = []
         for subject in range(num_subjects):
@@ -105,7 +105,7 @@ def _record(
     turn = np.linspace(-0.5, 0.5, num_frames) * rng.uniform(-60, 60)
     yaw = np.radians(rng.uniform(-180, 180) + turn)
     pitch = np.radians(rng.uniform(-5, 15))
-    x += np.linspace(-0.5, 0.5, num_frames)[:, None, None] * rng.normal(0, [0.2, 0.15, 0.2])
+    x += np.linspace(-0.5, 0.5, num_frames)[:, None, None] * rng.normal(0, [0.2, 0.1, 0.2])
     x = x @ (rotation('x', pitch) @ rotation('y', yaw)).swapaxes(-1, -2)
     x += [rng.uniform(-0.5, 0.5), rng.uniform(-1.2, -0.6), rng.uniform(2, 4)]
 

@@ -1,0 +1,162 @@
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from pyg_msg3d import MSG3D, Skeleton
+
+ARM = Skeleton('arm', ['a', 'b', 'c', 'd'], [(0, 1), (1, 2), (2, 3)])
+
+
+def small(**kwargs):
+    arguments = {
+        'skeleton': ARM,
+        'num_classes': 5,
+        'gcn_scales': 3,
+        'g3d_scales': 2,
+        'channels': (6, 12),
+    }
+    return MSG3D(**{**arguments, **kwargs})
+
+
+def test_the_published_size():
+    model = MSG3D('ntu-rgb+d', num_classes=60)
+    assert sum(p.numel() for p in model.parameters()) == 3_194_595
+    residual = [p.numel() for n, p in model.named_parameters() if 'residual' in n]
+    adjacency = sum(p for p in residual if p in (8125, 75 * 450, 125 * 750))
+    assert adjacency == 406_875
+
+
+@pytest.mark.parametrize('residual', ['dense', 'tied', None])
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        {},
+        {'in_channels': 2, 'num_persons': 1},
+        {'in_channels': 9, 'num_persons': 3, 'window_sizes': (3,)},
+        {'window_sizes': (3, 3, 5), 'window_dilations': (1, 2, 1)},
+        {'skeleton': 'hand-21', 'channels': (6, 8, 7, 6), 'dropout': 0.5},
+    ],
+    ids=str,
+)
+def test_any_skeleton_channels_persons_and_windows(residual, arguments):
+    model = small(residual=residual, **arguments)
+    c, m = arguments.get('in_channels', 3), arguments.get('num_persons', 2)
+    x = torch.randn(3, m, 9, model.skeleton.num_joints, c)
+    logits = model(x)
+    assert logits.shape == (3, 5)
+    cross_entropy(logits, torch.tensor([0, 1, 2])).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+
+
+@pytest.mark.parametrize('residual', ['tied', None])
+def test_sparser_residuals_equal_their_dense_expansion(residual):
+    model = small(residual=residual).double()
+    dense = small(residual='dense').double()
+    state = model.state_dict()
+    for name, value in dense.state_dict().items():
+        if name.endswith('adjacency.residual'):
+            value = torch.zeros_like(value)
+            if residual == 'tied':
+                tied = torch.randn_like(state[name])
+                state[name] = tied
+                tau = len(value) // len(tied)
+                # 1_(tau x tau) (x) R_k, scale by scale.
+                value = torch.stack(
+                    [
+                        torch.kron(torch.ones(tau, tau, dtype=torch.float64), r)
+                        for r in tied.unflatten(1, (4, -1)).unbind(-1)
+                    ],
+                    dim=-1,
+                ).flatten(1)
+            state.setdefault(name, value)
+            expansion = {**locals().get('expansion', {}), name: value}
+    model.load_state_dict({k: v for k, v in state.items() if k in model.state_dict()})
+    dense.load_state_dict({**state, **expansion})
+
+    x = torch.randn(2, 2, 9, 4, 3, dtype=torch.float64)
+    torch.testing.assert_close(model(x), dense(x))
+    model(x).sum().backward()
+    dense(x).sum().backward()
+    theirs = dict(dense.named_parameters())
+    for name, parameter in model.named_parameters():
+        expected = theirs[name].grad
+        if name.endswith('adjacency.residual'):  # The sum over pairs of frames.
+            tau = len(expected) // 4
+            expected = expected.view(tau, 4, tau, -1).sum((0, 2))
+        torch.testing.assert_close(parameter.grad, expected)
+
+
+def test_the_order_of_clips_does_not_matter_and_no_clip_sees_another():
+    model = small().eval()
+    x = torch.randn(4, 2, 9, 4, 3)
+    out = model(x)
+    order = torch.tensor([2, 0, 3, 1])
+    torch.testing.assert_close(model(x[order]), out[order], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(model(x[1:2]), out[1:2], rtol=1e-4, atol=1e-5)
+
+
+def test_the_graph_stays_out_of_state_dicts():
+    for residual in ('dense', 'tied', None):
+        keys = small(residual=residual).state_dict()
+        assert not [key for key in keys if key.endswith(('matrix', 'edge_index'))]
+
+
+def test_reset_parameters():
+    model = small()
+    before = {n: p.clone() for n, p in model.named_parameters() if p.dim() > 1}
+    model.reset_parameters()
+    for name, parameter in model.named_parameters():
+        if name in before:
+            assert not parameter.equal(before[name]), name
+
+
+@pytest.mark.parametrize(
+    ('shape', 'got'),
+    [
+        ((2, 2, 9, 5, 3), 'joints'),
+        ((2, 2, 9, 4, 2), 'channels'),
+        ((2, 1, 9, 4, 3), 'persons'),
+        ((2, 9, 4, 3), 'clips'),
+    ],
+)
+def test_refused_inputs(shape, got):
+    model = small()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    message = rf"2 persons, frames, 4 joints of 'arm', 3 channels\] .got \[{shape[0]}, "
+    with pytest.raises(ValueError, match=message):
+        model(torch.randn(shape))
+    for name, value in model.state_dict().items():
+        assert value.equal(before[name])
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ({'skeleton': 'ntu'}, 'known ones: ntu-rgb'),
+        ({'num_classes': 0}, 'num_classes'),
+        ({'in_channels': 0}, 'in_channels'),
+        ({'num_persons': 0}, 'num_persons'),
+        ({'window_sizes': (4,)}, 'centred'),
+        ({'window_sizes': (3, 5), 'window_dilations': (1,)}, 'one of'),
+        ({'residual': 'sparse'}, "'dense', 'tied' or None"),
+        ({'normalization': 'row'}, "'sym', 'col' or None"),
+        ({'channels': ()}, 'at least one block'),
+        ({'gcn_scales': 0}, 'num_scales'),
+    ],
+)
+def test_refused_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        small(**arguments)
+
+
+@pytest.mark.slow
+def test_compiles_whole():
+    model = small()
+    x = torch.randn(2, 2, 9, 4, 3)
+    assert torch._dynamo.explain(model)(x).graph_break_count == 0
+    torch._dynamo.reset()
+    compiled = torch.compile(model.eval(), fullgraph=True)
+    torch.testing.assert_close(compiled(x), model(x), rtol=1e-4, atol=1e-5)
+    compiled(x).sum().backward()
