@@ -26,10 +26,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--epochs', type=int, default=14)
+    parser.add_argument('--epochs', type=int, default=13)
     parser.add_argument('--batch-size', type=int, default=32)
     parser.add_argument('--lr', type=float, default=0.1, help='peak of one cycle')
-    parser.add_argument('--frames', type=int, default=32)
+    parser.add_argument('--frames', type=int, default=24)
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--run-dir', type=Path, default=Path('runs/demo'))
     args = parser.parse_args()
@@ -75,9 +75,7 @@ def main() -> None:
     plot_history(history, args.run_dir / 'curves.png')
     # One clip of each class; the last person to perform it is as good as any.
     examples = {test.classes[int(clip.y)]: clip.x for clip in test.clips}
-    contact_sheet(
-        list(examples.items()), test.skeleton, args.run_dir / 'actions.png'
-    )
+    contact_sheet(list(examples.items()), test.skeleton, args.run_dir / 'actions.png')
     for name, x in examples.items():
         path = args.run_dir / f'{name.replace(" ", "_")}.gif'
         animate(x[:, ::2], test.skeleton, path, title=name)

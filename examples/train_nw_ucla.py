@@ -33,7 +33,9 @@ def main() -> None:
     parser.add_argument('--channels', type=integers, default=(96, 192, 384))
     parser.add_argument('--gcn-scales', type=int, default=8)
     parser.add_argument('--g3d-scales', type=int, default=6)
-    parser.add_argument('--residual', choices=('dense', 'tied', 'none'), default='dense')
+    parser.add_argument(
+        '--residual', choices=('dense', 'tied', 'none'), default='dense'
+    )
     parser.add_argument('--epochs', type=int, default=20)
     parser.add_argument('--batch-size', type=int, default=32)
     parser.add_argument('--lr', type=float, default=0.05, help='peak of one cycle')
@@ -44,16 +46,19 @@ def main() -> None:
     args = parser.parse_args()
 
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    centre = T.Centre(joint=1)
+    # The published recipe moves all joints, seen or not.
+    centre = T.Centre(joint=1, keep_zeros=False)
     train = NWUCLA(
         args.data,
         'train',
-        T.Compose([
-            centre,
-            T.RandomRotation(60, axes=(0, 1)),
-            T.MinMaxScale(),
-            T.SampleFrames(args.frames, random=True),
-        ]),
+        T.Compose(
+            [
+                centre,
+                T.RandomRotation(60, axes=(0, 1)),
+                T.MinMaxScale(),
+                T.SampleFrames(args.frames, random=True),
+            ]
+        ),
     )
     test = NWUCLA(
         args.data,

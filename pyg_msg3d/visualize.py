@@ -48,7 +48,7 @@ def animate(
         return []
 
     animation = FuncAnimation(fig, draw, frames=x.size(1))
-    animation.save(path, writer=PillowWriter(fps=fps))
+    animation.save(str(path), writer=PillowWriter(fps=fps))
     plt.close(fig)
 
 
@@ -97,7 +97,7 @@ def draw_frame(
         for u, v in skeleton.bones:
             if seen[u] and seen[v]:
                 ax.plot(*person[[u, v], :2].T, color=colour, linewidth=1.5)
-        ax.scatter(*person[seen, :2].T, color=colour, s=4)
+        ax.scatter(person[seen, 0], person[seen, 1], color=colour, s=4)
     low, high = limits
     ax.set_xlim(low[0], high[0])
     ax.set_ylim(low[1], high[1])

@@ -157,7 +157,8 @@ def build_layer(golden):
         one_scale = torch.empty(k, 1, 1)
         rules = [
             r._replace(
-                theirs=r.theirs[1:], convert=partial(checkpoint._scale_weight, one_scale)
+                theirs=r.theirs[1:],
+                convert=partial(checkpoint._scale_weight, one_scale),
             )
             if r.ours == 'conv.lin.weight'
             else r

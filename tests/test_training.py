@@ -108,9 +108,7 @@ def test_nw_ucla_example(nw_ucla, tmp_path):
 
 @pytest.mark.slow
 def test_demo_example(tmp_path):
-    out = example(
-        'train_demo.py', '--epochs', 1, '--frames', 8, '--run-dir', tmp_path
-    )
+    out = example('train_demo.py', '--epochs', 1, '--frames', 8, '--run-dir', tmp_path)
     assert 'Test accuracy on unseen subjects' in out
     assert len(list(tmp_path.glob('*.gif'))) == 13
     assert (tmp_path / 'curves.png').is_file()

@@ -24,7 +24,9 @@ def test_centre_keeps_what_was_not_seen():
     assert (out.x[0, 0, 2] == 0).all()
     assert (out.x[1, 2:4] == 0).all()
     torch.testing.assert_close(out.x[0], before[0] - before[0, 0, 2])
-    assert str(T.Centre(2)) == 'Centre(2)'
+    everything = T.Centre(2, keep_zeros=False)(data).x
+    torch.testing.assert_close(everything, before - before[0, 0, 2])
+    assert str(T.Centre(2)) == 'Centre(2, keep_zeros=True)'
 
 
 def test_min_max_scale():
@@ -85,10 +87,14 @@ def test_compose():
 
 
 def test_data_refusals():
-    with pytest.raises(SkeletonDataError, match=r"'a'.*\[persons, frames.*got \[2, 3\]"):
+    with pytest.raises(
+        SkeletonDataError, match=r"'a'.*\[persons, frames.*got \[2, 3\]"
+    ):
         SkeletonData(x=torch.zeros(2, 3), name='a')
     x = torch.zeros(2, 3, 4, 3)
     check_finite(x, 'fine')
     x[1, 2, 3, 0] = float('nan')
-    with pytest.raises(SkeletonDataError, match="'b' has 1 .*person 1, frame 2, joint 3"):
+    with pytest.raises(
+        SkeletonDataError, match="'b' has 1 .*person 1, frame 2, joint 3"
+    ):
         check_finite(x, 'b')

@@ -1,6 +1,7 @@
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from os import PathLike
 from pathlib import Path
@@ -73,7 +74,7 @@ class NWUCLA(InMemorySkeletonDataset):
                 continue
             seen += 1
             if int(match[4]) in _VIEWS[split]:
-                clips.append(_read(name, content()))
+                clips.append(_read(name, content))
         if not clips:
             raise SkeletonDataError(
                 f"'{root}' holds {seen} sequences, none of them of the views "
@@ -83,23 +84,23 @@ class NWUCLA(InMemorySkeletonDataset):
         super().__init__(clips, skeleton('kinect-20'), _CLASSES, transform)
 
 
-def _files(root: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """The names of the files, sorted, with a way to their content."""
+def _files(root: Path) -> Iterator[tuple[str, bytes]]:
+    """The names and contents of the files, sorted."""
     folder = root / 'all_sqe' if (root / 'all_sqe').is_dir() else root
     archive = root / 'all_sqe.zip' if root.is_dir() else root
     if archive.is_file():
         try:
             with zipfile.ZipFile(archive) as file:
                 for member in sorted(file.namelist()):
-                    yield Path(member).name, lambda member=member: file.read(member)
-        except zipfile.BadZipFile as error:
+                    yield Path(member).name, file.read(member)
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise SkeletonDataError(
                 f"'{archive}' is no zip archive, or an incomplete one ({error}); "
                 f'{archive.stat().st_size} bytes. Fetch it again'
             ) from error
     elif any(folder.glob('a*_v*.json')):
         for path in sorted(folder.glob('*.json')):
-            yield path.name, path.read_bytes
+            yield path.name, path.read_bytes()
     else:
         raise FileNotFoundError(
             f"Found neither '{archive}' nor JSON files in '{folder}'. NW-UCLA is not "

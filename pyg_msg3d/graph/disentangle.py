@@ -155,7 +155,11 @@ def _inverse_root(degree: Tensor) -> Tensor:
 
 def check_edges(edge_index: Tensor, num_nodes: int) -> None:
     """Refuses what is no ``edge_index`` over ``num_nodes`` nodes."""
-    if edge_index.dim() != 2 or edge_index.size(0) != 2 or edge_index.is_floating_point():
+    if (
+        edge_index.dim() != 2
+        or edge_index.size(0) != 2
+        or edge_index.is_floating_point()
+    ):
         raise ValueError(
             f"Expected 'edge_index' as integers of shape [2, num_edges] (got "
             f'{edge_index.dtype} of shape {list(edge_index.shape)})'

@@ -56,21 +56,16 @@ def norm_rules(ours: str, *theirs: str) -> list[Rule]:
     return [*rules, Rule(f'{ours}.num_batches_tracked', counts, lambda *n: n[0])]
 
 
-def multi_scale_rules(ours: str, theirs: str, residual: str | None) -> list[Rule]:
+def multi_scale_rules(ours: str, theirs: str, residual: str) -> list[Rule]:
     """Adjacency residual and the maps of all scales; theirs is the graph
     convolution, ours the block that holds ``adjacency`` and ``conv``."""
-    rules = [
-        Rule(f'{ours}conv.lin.weight', (f'{theirs}mlp.layers.0.weight',), None),
-        Rule(f'{ours}conv.bias', (f'{theirs}mlp.layers.0.bias',), _concatenate),
-    ]
-    if residual is None:  # The number of scales must come from elsewhere.
-        return rules
-    key = f'{theirs}{residual}'
+    layer, key = f'{theirs}mlp.layers.0', f'{theirs}{residual}'
     to_residual = _residual_of_rows if residual == 'A_res' else _residual_of_columns
-    rules[0] = rules[0]._replace(
-        theirs=(key, *rules[0].theirs), convert=_scale_weight
-    )
-    return [Rule(f'{ours}adjacency.residual', (key,), to_residual), *rules]
+    return [
+        Rule(f'{ours}adjacency.residual', (key,), to_residual),
+        Rule(f'{ours}conv.lin.weight', (key, f'{layer}.weight'), _scale_weight),
+        Rule(f'{ours}conv.bias', (f'{layer}.bias',), _concatenate),
+    ]
 
 
 def mstcn_rules(ours: str, theirs: str, residual: bool) -> list[Rule]:
@@ -88,7 +83,9 @@ def mstcn_rules(ours: str, theirs: str, residual: bool) -> list[Rule]:
         for i, branch in enumerate(dilated):
             key = f'{branch}.3.conv.{part}'
             rules.append(Rule(f'{ours}temporal.{i}.{part}', (key,), _concatenate))
-        rules.append(Rule(f'{ours}shortcut.{part}', (f'{last}.0.{part}',), _concatenate))
+        rules.append(
+            Rule(f'{ours}shortcut.{part}', (f'{last}.0.{part}',), _concatenate)
+        )
         if residual:
             key = f'{theirs}residual.conv.{part}'
             rules.append(Rule(f'{ours}residual.0.{part}', (key,), _concatenate))

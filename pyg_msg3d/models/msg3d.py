@@ -144,8 +144,9 @@ class MSG3D(Module):
     def reset_parameters(self) -> None:
         """Draws all learned parameters anew."""
         for module in self.modules():
-            if module is not self and hasattr(module, 'reset_parameters'):
-                module.reset_parameters()
+            reset = getattr(module, 'reset_parameters', None)
+            if module is not self and reset is not None:
+                reset()
 
     def forward(self, x: Tensor) -> Tensor:
         """Classifies clips; shapes as above."""

@@ -33,6 +33,12 @@ class ScaleAdjacency(Module):
         or with a residual the full matrix :math:`(\tau V, \tau V K)` alone.
     """
 
+    edge_index: Tensor
+    edge_type: Tensor
+    edge_weight: Tensor
+    matrix: Tensor
+    residual: Parameter | None
+
     def __init__(
         self,
         edge_index: Tensor,
@@ -76,12 +82,11 @@ class ScaleAdjacency(Module):
 
     def forward(self) -> tuple[Tensor] | tuple[Tensor, Tensor, Tensor]:
         """The graph, in the form that the operators take."""
-        if self.mode is None:
+        if self.residual is None:
             return self.edge_index, self.edge_type, self.edge_weight
-        residual = self.residual
-        if self.mode == 'tied' and self.window_size > 1:
-            residual = residual.tile(self.window_size, self.window_size)
-        return (self.matrix + residual,)
+        if self.mode == 'tied':
+            return (self.matrix + self.residual.tile(2 * (self.window_size,)),)
+        return (self.matrix + self.residual,)
 
     def extra_repr(self) -> str:
         """What a printed model says of it."""

@@ -61,9 +61,7 @@ class G3DBlock(Module):
     ) -> None:
         super().__init__()
         window = window_graph(edge_index, num_nodes, window_size)
-        graph = disentangle(
-            window, window_size * num_nodes, num_scales, normalization
-        )
+        graph = disentangle(window, window_size * num_nodes, num_scales, normalization)
         self.adjacency = ScaleAdjacency(
             *graph, num_nodes, num_scales, window_size, residual
         )

@@ -125,7 +125,8 @@ class MSTCN(Module):
             out = out + self.residual(x)
         if self.activation:
             out = out.relu()
-        return out.permute(0, 2, 3, 1).unflatten(0, lead)
+        out = out.permute(0, 2, 3, 1)
+        return out.reshape(*lead, *out.shape[1:])
 
     def __repr__(self) -> str:
         return (

@@ -1,10 +1,10 @@
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch_geometric.nn.conv import MessagePassing
 from torch_geometric.typing import Adj, OptPairTensor, OptTensor, SparseTensor
-from torch_geometric.utils import is_sparse, is_torch_sparse_tensor
+from torch_geometric.utils import is_sparse
 
 from pyg_msg3d.nn.scale_linear import ScaleLinear
 from pyg_msg3d.ops import (
@@ -43,7 +43,7 @@ class MultiScaleMessagePassing(MessagePassing):
     frames of a temporal window.
     """
 
-    propagate_type = {'x': OptPairTensor, 'edge_weight': OptTensor}
+    propagate_type: ClassVar = {'x': OptPairTensor, 'edge_weight': OptTensor}
 
     def __init__(
         self,
@@ -166,7 +166,9 @@ class MultiScaleMessagePassing(MessagePassing):
 
     def _check_matrix(self, matrix: Adj, num_nodes: int) -> None:
         expected = [num_nodes, num_nodes * self.num_scales]
-        size = list(matrix.sizes() if isinstance(matrix, SparseTensor) else matrix.shape)
+        size = list(
+            matrix.sizes() if isinstance(matrix, SparseTensor) else matrix.shape
+        )
         if size != expected:
             raise ValueError(
                 f'Expected an adjacency of shape [{expected[0]}, {expected[1]}], '

@@ -1,4 +1,3 @@
-import torch
 from torch import Tensor
 from torch_geometric.nn import inits
 from torch_geometric.nn.dense.linear import Linear, is_uninitialized_parameter

@@ -1,5 +1,7 @@
 """The skeletons of the field's data sets and pose estimators, joints from 0."""
 
+from itertools import pairwise
+
 from pyg_msg3d.skeletons.skeleton import Skeleton
 
 
@@ -11,7 +13,7 @@ _SIDES = ('left', 'right')
 
 
 def _chain(*joints: int) -> list[tuple[int, int]]:
-    return list(zip(joints, joints[1:], strict=False))
+    return list(pairwise(joints))
 
 
 def _ring(*joints: int) -> list[tuple[int, int]]:
@@ -24,14 +26,33 @@ def _shift(bones: list[tuple[int, int]], offset: int) -> list[tuple[int, int]]:
 
 # NTU RGB+D: Kinect v2 --------------------------------------------------------
 
-_NTU_JOINTS = (
-    'spine base, spine middle, neck, head, '
-    'left shoulder, left elbow, left wrist, left hand, '
-    'right shoulder, right elbow, right wrist, right hand, '
-    'left hip, left knee, left ankle, left foot, '
-    'right hip, right knee, right ankle, right foot, '
-    'spine shoulder, left hand tip, left thumb, right hand tip, right thumb'
-).split(', ')
+_NTU_JOINTS = [
+    'spine base',
+    'spine middle',
+    'neck',
+    'head',
+    'left shoulder',
+    'left elbow',
+    'left wrist',
+    'left hand',
+    'right shoulder',
+    'right elbow',
+    'right wrist',
+    'right hand',
+    'left hip',
+    'left knee',
+    'left ankle',
+    'left foot',
+    'right hip',
+    'right knee',
+    'right ankle',
+    'right foot',
+    'spine shoulder',
+    'left hand tip',
+    'left thumb',
+    'right hand tip',
+    'right thumb',
+]
 _NTU_BODY = [
     *_chain(0, 1, 20, 2, 3),
     *_chain(20, 4, 5, 6, 7),
@@ -41,22 +62,24 @@ _NTU_BODY = [
     (22, 7),
     (24, 11),
 ]
-_NTU = {
-    'joints': _NTU_JOINTS,
-    # fmt: off
-    'parents': [1, 20, 20, 2, 20, 4, 5, 6, 20, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17,
-                18, 20, 22, 7, 24, 11],
-    # fmt: on
-    'centre': 1,
-    'pairs': [*zip(range(4, 8), range(8, 12), strict=True),
-              *zip(range(12, 16), range(16, 20), strict=True), (21, 23), (22, 24)],
-}  # fmt: skip
+
+
+def _ntu(name: str, fingertips: list[tuple[int, int]]) -> Skeleton:
+    return Skeleton(
+        name,
+        joints=_NTU_JOINTS,
+        bones=[*_NTU_BODY, *fingertips],
+        parents=[1, 20, 20, 2, 20, 4, 5, 6, 20, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17,
+                 18, 20, 22, 7, 24, 11],
+        centre=1,
+        pairs=[*zip(range(4, 8), range(8, 12), strict=True),
+               *zip(range(12, 16), range(16, 20), strict=True), (21, 23), (22, 24)],
+    )  # fmt: skip
+
 
 # COCO ------------------------------------------------------------------------
 
-_COCO_JOINTS = ['nose'] + _sides(
-    'eye, ear, shoulder, elbow, wrist, hip, knee, ankle'
-)
+_COCO_JOINTS = ['nose', *_sides('eye, ear, shoulder, elbow, wrist, hip, knee, ankle')]
 # fmt: off
 _COCO_BONES = [(15, 13), (13, 11), (16, 14), (14, 12), (11, 5), (12, 6), (9, 7),
                (7, 5), (10, 8), (8, 6), (5, 0), (6, 0), (1, 0), (3, 1), (2, 0), (4, 2)]
@@ -138,19 +161,16 @@ def _mediapipe() -> Skeleton:
 def _catalogue() -> dict[str, Skeleton]:
     skeletons = [
         # The authors of MS-G3D: fingertip to thumb, thumb to hand.
-        Skeleton('ntu-rgb+d', bones=[*_NTU_BODY, (21, 22), (23, 24)], **_NTU),
+        _ntu('ntu-rgb+d', [(21, 22), (23, 24)]),
         # MMAction2 and PYSKL: fingertip and thumb both to the hand.
-        Skeleton('ntu-rgb+d-mmaction', bones=[*_NTU_BODY, (21, 7), (23, 11)], **_NTU),
+        _ntu('ntu-rgb+d-mmaction', [(21, 7), (23, 11)]),
         Skeleton('coco-17', _COCO_JOINTS, _COCO_BONES, _COCO_PARENTS, 0, _COCO_PAIRS),
         Skeleton(
             'openpose-18',
-            joints=(
-                'nose, neck, right shoulder, right elbow, right wrist, '
-                'left shoulder, left elbow, left wrist, '
-                'right hip, right knee, right ankle, '
-                'left hip, left knee, left ankle, '
-                'right eye, left eye, right ear, left ear'
-            ).split(', '),
+            joints=['nose', 'neck', 'right shoulder', 'right elbow', 'right wrist',
+                    'left shoulder', 'left elbow', 'left wrist', 'right hip',
+                    'right knee', 'right ankle', 'left hip', 'left knee', 'left ankle',
+                    'right eye', 'left eye', 'right ear', 'left ear'],
             bones=[(4, 3), (3, 2), (7, 6), (6, 5), (13, 12), (12, 11), (10, 9), (9, 8),
                    (11, 5), (8, 2), (5, 1), (2, 1), (0, 1), (15, 0), (14, 0), (17, 15),
                    (16, 14)],
@@ -161,40 +181,36 @@ def _catalogue() -> dict[str, Skeleton]:
         ),
         Skeleton(
             'kinect-20',  # Kinect v1: NW-UCLA, MSR Action3D
-            joints=(
-                'hip centre, spine, shoulder centre, head, '
-                'left shoulder, left elbow, left wrist, left hand, '
-                'right shoulder, right elbow, right wrist, right hand, '
-                'left hip, left knee, left ankle, left foot, '
-                'right hip, right knee, right ankle, right foot'
-            ).split(', '),
-            bones=[*_chain(0, 1, 2, 3), *_chain(2, 4, 5, 6, 7), *_chain(2, 8, 9, 10, 11),
-                   *_chain(0, 12, 13, 14, 15), *_chain(0, 16, 17, 18, 19)],
+            joints=['hip centre', 'spine', 'shoulder centre', 'head', 'left shoulder',
+                    'left elbow', 'left wrist', 'left hand', 'right shoulder',
+                    'right elbow', 'right wrist', 'right hand', 'left hip', 'left knee',
+                    'left ankle', 'left foot', 'right hip', 'right knee', 'right ankle',
+                    'right foot'],
+            bones=[*_chain(0, 1, 2, 3), *_chain(2, 4, 5, 6, 7),
+                   *_chain(2, 8, 9, 10, 11), *_chain(0, 12, 13, 14, 15),
+                   *_chain(0, 16, 17, 18, 19)],
             centre=1,
             pairs=[*zip(range(4, 8), range(8, 12), strict=True),
                    *zip(range(12, 16), range(16, 20), strict=True)],
         ),
         Skeleton(
             'h36m-17',
-            joints=(
-                'pelvis, right hip, right knee, right ankle, '
-                'left hip, left knee, left ankle, spine, thorax, neck, head, '
-                'left shoulder, left elbow, left wrist, '
-                'right shoulder, right elbow, right wrist'
-            ).split(', '),
+            joints=['pelvis', 'right hip', 'right knee', 'right ankle', 'left hip',
+                    'left knee', 'left ankle', 'spine', 'thorax', 'neck', 'head',
+                    'left shoulder', 'left elbow', 'left wrist', 'right shoulder',
+                    'right elbow', 'right wrist'],
             bones=[*_chain(0, 1, 2, 3), *_chain(0, 4, 5, 6), *_chain(0, 7, 8, 9, 10),
                    *_chain(8, 11, 12, 13), *_chain(8, 14, 15, 16)],
             pairs=[(4, 1), (5, 2), (6, 3), (11, 14), (12, 15), (13, 16)],
         ),
         Skeleton(
             'smpl-24',
-            joints=(
-                'pelvis, left hip, right hip, spine 1, left knee, right knee, spine 2, '
-                'left ankle, right ankle, spine 3, left foot, right foot, neck, '
-                'left collar, right collar, head, left shoulder, right shoulder, '
-                'left elbow, right elbow, left wrist, right wrist, '
-                'left hand, right hand'
-            ).split(', '),
+            joints=['pelvis', 'left hip', 'right hip', 'spine 1', 'left knee',
+                    'right knee', 'spine 2', 'left ankle', 'right ankle', 'spine 3',
+                    'left foot', 'right foot', 'neck', 'left collar', 'right collar',
+                    'head', 'left shoulder', 'right shoulder', 'left elbow',
+                    'right elbow', 'left wrist', 'right wrist', 'left hand',
+                    'right hand'],
             bones=[*_chain(0, 1, 4, 7, 10), *_chain(0, 2, 5, 8, 11),
                    *_chain(0, 3, 6, 9, 12, 15), *_chain(9, 13, 16, 18, 20, 22),
                    *_chain(9, 14, 17, 19, 21, 23)],

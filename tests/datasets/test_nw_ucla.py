@@ -73,13 +73,16 @@ def test_archive_folder_and_unpacked_folder_are_the_same(tmp_path):
         (record(frames=0), r'at least one frame .got \[0\]'),
         (record(label=11), r"'label' must be 1 to 10 .got 11"),
         (record(label=0), 'got 0'),
-        (record(value=float('nan')), r'120 coordinates.*NaN.*person 0, frame 0, joint 0'),
+        (
+            record(value=float('nan')),
+            r'120 coordinates.*NaN.*person 0, frame 0, joint 0',
+        ),
         (record(value=float('inf')), 'infinite'),
     ],
 )
 def test_bad_sequences_are_named(content, message, tmp_path):
     archive(tmp_path, content)
-    with pytest.raises(SkeletonDataError, match=rf"a01_s01_e00_v01.*{message}"):
+    with pytest.raises(SkeletonDataError, match=rf'a01_s01_e00_v01.*{message}'):
         NWUCLA(tmp_path)
 
 

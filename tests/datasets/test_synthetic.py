@@ -36,7 +36,10 @@ def test_seeded_and_disjoint():
     assert all(a.x.equal(b.x) for a, b in zip(one, same, strict=True))
     more = SyntheticActions('test', 3, 1, seed=3)
     assert all(a.x.equal(b.x) for a, b in zip(one, more, strict=False))
-    for other in (SyntheticActions('train', 2, 1, seed=3), SyntheticActions('test', 2, 1)):
+    for other in (
+        SyntheticActions('train', 2, 1, seed=3),
+        SyntheticActions('test', 2, 1),
+    ):
         assert not any(a.x.shape == b.x.shape and a.x.equal(b.x)
                        for a, b in zip(one, other, strict=True))  # fmt: skip
     with pytest.raises(ValueError, match="'train' or 'test'"):

@@ -1,6 +1,7 @@
 import resource
 import sys
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -26,11 +27,10 @@ def exact_hops(adjacency, num_scales):
     n = len(adjacency)
     reach = [np.eye(n, dtype=bool)]
     for _ in range(1, num_scales):
-        reach.append((reach[-1].astype(int) @ (adjacency + np.eye(n)) > 0))
+        reach.append(reach[-1].astype(int) @ (adjacency + np.eye(n)) > 0)
     scales = [np.eye(n)]
     scales += [
-        (b & ~a | np.eye(n, dtype=bool)).astype(float)
-        for a, b in zip(reach, reach[1:], strict=False)
+        (b & ~a | np.eye(n, dtype=bool)).astype(float) for a, b in pairwise(reach)
     ]
     return np.stack(scales).transpose(0, 2, 1)  # [K, target, source]
 
@@ -110,7 +110,9 @@ def grid(rows, columns):
     return torch.cat([one_way, one_way.flip(0)], dim=1)
 
 
-@pytest.mark.parametrize('edge_index', [path(100_000), grid(250, 400)], ids=['path', 'grid'])
+@pytest.mark.parametrize(
+    'edge_index', [path(100_000), grid(250, 400)], ids=['path', 'grid']
+)
 def test_large_graphs_stay_sparse(edge_index):
     unit = 1 if sys.platform == 'darwin' else 1024
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -41,7 +41,9 @@ def test_files_and_wrappings_of_the_authors(official, tmp_path):
 
 def test_mmaction2_and_pyskl_differ_in_a_name(mmaction2):
     first = MSG3D.from_checkpoint({'meta': {'epoch': 16}, 'state_dict': mmaction2})
-    pyskl = {k.replace('cls_head.fc', 'cls_head.fc_cls'): v for k, v in mmaction2.items()}
+    pyskl = {
+        k.replace('cls_head.fc', 'cls_head.fc_cls'): v for k, v in mmaction2.items()
+    }
     second = MSG3D.from_checkpoint(pyskl)
     assert first.skeleton.name == second.skeleton.name == 'coco-17'
     assert same(first.state_dict(), second.state_dict())
@@ -107,7 +109,9 @@ def test_another_model(official, tmp_path):
     assert 'Unexpected keys: conv1.weight, layer1.0.bn1.bias' in message
 
     one_less = {key: value for key, value in official.items() if key != 'fc.bias'}
-    with pytest.raises(ValueError, match='Missing keys: fc.bias\nUnexpected keys: none'):
+    with pytest.raises(
+        ValueError, match='Missing keys: fc.bias\nUnexpected keys: none'
+    ):
         MSG3D.from_checkpoint(one_less)
     one_more = {**official, 'extra': torch.zeros(1)}
     with pytest.raises(ValueError, match='Missing keys: none\nUnexpected keys: extra'):

@@ -142,7 +142,7 @@ def test_pygs_explainer():
         edge_mask_type='object',
         model_config=ModelConfig('regression', 'node', 'raw'),
     )
-    found = explainer(x, edges[0], edge_type=edges[1], edge_weight=edges[2])
+    found = explainer(x[0, 0], edges[0], edge_type=edges[1], edge_weight=edges[2])
     assert found.edge_mask.shape == (edges[0].size(1),)
     assert found.edge_mask.max() > 0
 
@@ -302,6 +302,7 @@ def test_refused_graphs():
 def test_mstcn_shapes_and_refusals():
     x = torch.randn(2, 3, 7, V, 6)
     assert MSTCN(6, 14, stride=2)(x).shape == (2, 3, 4, V, 14)
+    assert MSTCN(6, 14)(x[0, 0]).shape == (7, V, 14)
     out = MSTCN(6, 6, activation=False)(x)
     assert out.shape == x.shape
     assert (out < 0).any()

@@ -4,7 +4,13 @@ import torch
 from pyg_msg3d.ops import BACKENDS, Window, aggregate, choose_backend, linear
 
 every_backend = pytest.mark.parametrize('backend', BACKENDS, indirect=True)
-WINDOWS = [None, Window(3), Window(5, stride=2), Window(3, stride=2, dilation=2), Window(4)]
+WINDOWS = [
+    None,
+    Window(3),
+    Window(5, stride=2),
+    Window(3, stride=2, dilation=2),
+    Window(4),
+]
 
 
 def problem(window, dtype=torch.float64, num_edges=40, sources=7, targets=5):
@@ -29,7 +35,9 @@ def by_definition(x, source, target, weight, num_targets, window=None):
     out = x.new_zeros(*lead[:-1], frames, num_targets, channels)
     for i in range(frames):
         for s, t, w in zip(source, target, weight, strict=True):
-            at = i * window.stride + int(s) // sources * window.dilation - window.padding
+            at = (
+                i * window.stride + int(s) // sources * window.dilation - window.padding
+            )
             if 0 <= at < lead[-1]:
                 out[..., i, t, :] += w * x[..., at, int(s) % sources, :]
     return out
@@ -72,7 +80,9 @@ def test_no_edges(backend, window):
 @every_backend
 def test_float32_and_without_weights(backend):
     x, source, target, weight, n = problem(None, torch.float32)
-    expected = aggregate(x.double(), source, target, weight.double(), n, backend='scatter')
+    expected = aggregate(
+        x.double(), source, target, weight.double(), n, backend='scatter'
+    )
     out = aggregate(x, source, target, weight, n, backend=backend)
     torch.testing.assert_close(out.double(), expected, rtol=1e-5, atol=1e-5)
     ones = aggregate(x, source, target, torch.ones_like(weight), n, backend='scatter')
@@ -80,7 +90,9 @@ def test_float32_and_without_weights(backend):
     torch.testing.assert_close(out, ones)
 
 
-@pytest.mark.parametrize('backend', ['scatter', 'dense', 'torch_scatter'], indirect=True)
+@pytest.mark.parametrize(
+    'backend', ['scatter', 'dense', 'torch_scatter'], indirect=True
+)
 def test_bfloat16(backend):
     x, source, target, weight, n = problem(None)
     expected = aggregate(x, source, target, weight, n, backend='scatter')

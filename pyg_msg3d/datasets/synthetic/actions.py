@@ -106,7 +106,8 @@ def _sway(rng: np.random.Generator, num_frames: int, degrees: float) -> np.ndarr
     """A slow wander of about that size."""
     t = np.arange(num_frames) / _FRAMES_PER_SECOND
     waves = [
-        np.sin(2 * np.pi * (rng.uniform(0.1, 0.6) * t + rng.uniform())) for _ in range(2)
+        np.sin(2 * np.pi * (rng.uniform(0.1, 0.6) * t + rng.uniform()))
+        for _ in range(2)
     ]
     return degrees * rng.uniform(0.3, 1) * (waves[0] + 0.5 * waves[1])
 
@@ -175,7 +176,9 @@ def throw(rng: np.random.Generator, n: int) -> list[Motion]:
     motion = idle(rng, n, hands=(side,), settle=True)
     moment = rng.uniform(0.4, 0.65)
     back = _ramp(n, moment - 0.3, moment - 0.05) * (1 - _ramp(n, moment, moment + 0.1))
-    ahead = _ramp(n, moment, moment + 0.1) * (1 - _ramp(n, moment + 0.15, moment + 0.35))
+    ahead = _ramp(n, moment, moment + 0.1) * (
+        1 - _ramp(n, moment + 0.15, moment + 0.35)
+    )
     arm(
         motion,
         side,
@@ -247,7 +250,9 @@ def kick(rng: np.random.Generator, n: int) -> list[Motion]:
     motion, side = idle(rng, n), _side(rng)
     moment = rng.uniform(0.35, 0.65)
     back = _ramp(n, moment - 0.25, moment - 0.05) * (1 - _ramp(n, moment, moment + 0.1))
-    ahead = _ramp(n, moment, moment + 0.1) * (1 - _ramp(n, moment + 0.15, moment + 0.35))
+    ahead = _ramp(n, moment, moment + 0.1) * (
+        1 - _ramp(n, moment + 0.15, moment + 0.35)
+    )
     leg(
         motion,
         side,
@@ -271,7 +276,9 @@ def jump(rng: np.random.Generator, n: int) -> list[Motion]:
         leg(motion, side, flex=crouch, knee=2 * crouch)
         arm(motion, side, flex=rng.uniform(10, 60) * np.sin(np.pi * flight))
     motion.turn(0, 'x', 0.5 * crouch)
-    motion.shift = np.stack([0 * phase, height * 4 * flight * (1 - flight), 0 * phase], 1)
+    motion.shift = np.stack(
+        [0 * phase, height * 4 * flight * (1 - flight), 0 * phase], 1
+    )
     return [motion]
 
 
@@ -315,7 +322,9 @@ def shake_hands(rng: np.random.Generator, n: int) -> list[Motion]:
 def push(rng: np.random.Generator, n: int) -> list[Motion]:
     """One shoves with both hands, the other goes back a step."""
     moment = rng.uniform(0.35, 0.55)
-    reach = _ramp(n, moment - 0.2, moment) * (1 - _ramp(n, moment + 0.15, moment + 0.35))
+    reach = _ramp(n, moment - 0.2, moment) * (
+        1 - _ramp(n, moment + 0.15, moment + 0.35)
+    )
     hit = _ramp(n, moment - 0.05, moment + 0.2)
     first, second = idle(rng, n, hands=_BOTH), idle(rng, n)
     flex, extent = rng.uniform(65, 85), rng.uniform(0.2, 0.5)

@@ -63,7 +63,7 @@ class SyntheticActions(InMemorySkeletonDataset):
         if clips_per_subject is None:
             clips_per_subject = (2, 2)[which]
 
-        clips = []
+        clips: list[SkeletonData] = []
         for subject in range(num_subjects):
             # Every subject draws from a stream of its own, so that no subject of one
             # split is one of the other, and asking for more leaves the first alike.
@@ -105,7 +105,9 @@ def _record(
     turn = np.linspace(-0.5, 0.5, num_frames) * rng.uniform(-60, 60)
     yaw = np.radians(rng.uniform(-180, 180) + turn)
     pitch = np.radians(rng.uniform(-5, 15))
-    x += np.linspace(-0.5, 0.5, num_frames)[:, None, None] * rng.normal(0, [0.2, 0.1, 0.2])
+    x += np.linspace(-0.5, 0.5, num_frames)[:, None, None] * rng.normal(
+        0, [0.2, 0.1, 0.2]
+    )
     x = x @ (rotation('x', pitch) @ rotation('y', yaw)).swapaxes(-1, -2)
     x += [rng.uniform(-0.5, 0.5), rng.uniform(-1.2, -0.6), rng.uniform(2, 4)]
 

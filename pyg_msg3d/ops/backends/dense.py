@@ -49,4 +49,5 @@ def dense_product(x: Tensor, matrix: Tensor, window: Window | None = None) -> Te
         padding=(window.padding, 0),
         dilation=(window.dilation, 1),
     )
-    return out.transpose(1, 2).unflatten(0, x.shape[:-3])
+    out = out.transpose(1, 2)
+    return out.reshape(*x.shape[:-3], *out.shape[1:])
