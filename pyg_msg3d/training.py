@@ -92,7 +92,9 @@ def fit(
         start = time.perf_counter()
         model.train()
         total, correct, seen = 0.0, 0, 0
-        bar = tqdm(train_loader, f'Epoch {number}/{epochs}', leave=False, mininterval=1)
+        # disable=None: a bar on terminals, lines alone in logs.
+        name = f'Epoch {number}/{epochs}'
+        bar = tqdm(train_loader, name, leave=False, mininterval=1, disable=None)
         for batch in bar:
             logits, loss, target = _loss(model, batch)
             if not torch.isfinite(loss):
@@ -108,7 +110,9 @@ def fit(
             total += loss.item() * target.numel()
             correct += int((logits.argmax(1) == target).sum())
             seen += target.numel()
-            bar.set_postfix(loss=f'{total / seen:.3f}', acc=f'{correct / seen:.1%}')
+            bar.set_postfix(
+                loss=f'{total / seen:.3f}', acc=f'{correct / seen:.1%}', refresh=False
+            )
         test_loss, test_accuracy = evaluate(model, test_loader)
         history.append(
             Epoch(

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from pyg_msg3d import MSG3D, skeleton
 from pyg_msg3d.graph import adjacency_powers, disentangle
 from pyg_msg3d.graph.disentangle import _inverse_root
-from pyg_msg3d.models import checkpoint
+from pyg_msg3d.models import conversion
 from pyg_msg3d.nn import MSTCN, G3DBlock, MSGCNBlock, ScaleAdjacency
 
 MODELS = ['official_ntu60', 'mmaction2_ntu60_3d', 'mmaction2_ntu60_2d_coco']
@@ -70,7 +70,7 @@ def test_model_training_step(name, recorded_roots):
     }
     classifier = 'fc' if 'fc.weight' in state else 'cls_head.fc'
     residual = 'A_res' if classifier == 'fc' else 'PA'
-    rules = checkpoint.model_rules(residual, 2, classifier)
+    rules = conversion.model_rules(residual, 2, classifier)
     model = MSG3D.from_checkpoint(rule.state_dict(golden)).double().train()
 
     logits, state, after = step(model, rules, state, clips(golden, torch.float64))
@@ -128,7 +128,7 @@ def build_layer(golden):
     channels = config['in_channels'], config['out_channels']
     if config['layer'] == 'MS-TCN':
         residual = 'residual.conv.weight' in keys
-        rules = checkpoint.mstcn_rules('', '', residual)
+        rules = conversion.mstcn_rules('', '', residual)
         return MSTCN(*channels, config['stride']), rules
 
     if config['layer'] == 'G3D':
@@ -144,12 +144,12 @@ def build_layer(golden):
             hidden_channels=channels[1] if channels[0] == 3 else None,
             embed_factor=config.get('embed_factor', 1),
         )
-        return block, checkpoint.g3d_rules('', '', 'A_res', 'embed_factor' in config)
+        return block, conversion.g3d_rules('', '', 'A_res', 'embed_factor' in config)
 
     k = config['num_scales']
     masked = config.get('residual_mask', True)
     block = MSGCNBlock(*channels, bones, 25, k, residual='dense' if masked else None)
-    rules = checkpoint.msgcn_rules('', '', 'A_res')
+    rules = conversion.msgcn_rules('', '', 'A_res')
     if not masked:  # Then the number of scales must come from elsewhere.
         disentangled = config.get('disentangled', True)
         graph = disentangle(bones, 25, k) if disentangled else recorded_powers(bones, k)
@@ -158,7 +158,7 @@ def build_layer(golden):
         rules = [
             r._replace(
                 theirs=r.theirs[1:],
-                convert=partial(checkpoint._scale_weight, one_scale),
+                convert=partial(conversion._scale_weight, one_scale),
             )
             if r.ours == 'conv.lin.weight'
             else r
@@ -187,7 +187,7 @@ def step(module, rules, state, x):
         key: value.clone().requires_grad_() if is_weight(key) else value.clone()
         for key, value in state.items()
     }
-    ours = checkpoint.convert(rules, leaves)
+    ours = conversion.convert(rules, leaves)
     assert set(ours) == set(module.state_dict())
     out = functional_call(module, ours, (x,))
 
@@ -197,7 +197,7 @@ def step(module, rules, state, x):
         n = value.numel()
         numbers[key] = torch.arange(total, total + n).view(value.shape).double()
         total += n
-    where = checkpoint.convert(rules, numbers)
+    where = conversion.convert(rules, numbers)
     flat = torch.full((total,), float('nan'), dtype=torch.float64)
     for key, index in where.items():
         flat[index.flatten().long()] = ours[key].detach().double().flatten()

@@ -2,7 +2,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module, Parameter
 
-from pyg_msg3d.ops.backends.dense import to_matrix
+from pyg_msg3d.ops import to_matrix
 
 RESIDUALS = ('dense', 'tied', None)
 

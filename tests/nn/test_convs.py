@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch_geometric import EdgeIndex
 from torch_geometric.explain import Explainer, GNNExplainer, ModelConfig
 from torch_geometric.testing import assert_module
 
@@ -221,6 +222,14 @@ def test_padding_frames_are_zero_whatever_the_bias():
     conv.eval()
     padded = torch.cat([torch.zeros_like(x[:, :1]), x], dim=1)
     torch.testing.assert_close(conv(padded, *edges)[:, 1:], conv(x, *edges))
+
+
+def test_pygs_edge_index_class():
+    conv, edges, x = msgcn((6, 4))
+    typed = EdgeIndex(edges[0], sparse_size=(V, V))
+    for backend in ('auto', 'scatter'):
+        conv.backend = backend
+        torch.testing.assert_close(conv(x, typed, *edges[1:]), conv(x, *edges))
 
 
 def test_lazy_channels():
