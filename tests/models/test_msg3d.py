@@ -3,6 +3,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from pyg_msg3d import MSG3D, Skeleton
+from pyg_msg3d.nn import ScaleAdjacency
 
 ARM = Skeleton('arm', ['a', 'b', 'c', 'd'], [(0, 1), (1, 2), (2, 3)])
 
@@ -50,42 +51,46 @@ def test_any_skeleton_channels_persons_and_windows(residual, arguments):
         assert torch.isfinite(parameter.grad).all(), name
 
 
+def dense_residual(residual, num_nodes, num_scales):
+    """The [n, n K] residual of a whole window that a tied one, or none, stands for:
+    1_(tau x tau) (x) R_k, scale by scale."""
+    if residual is None:
+        return torch.zeros(num_nodes, num_nodes * num_scales, dtype=torch.float64)
+    tau = num_nodes // len(residual)
+    ones = torch.ones(tau, tau, dtype=torch.float64)
+    scales = residual.unflatten(1, (-1, num_scales)).unbind(-1)
+    return torch.stack([torch.kron(ones, r) for r in scales], dim=-1).flatten(1)
+
+
 @pytest.mark.parametrize('residual', ['tied', None])
 def test_sparser_residuals_equal_their_dense_expansion(residual):
     model = small(residual=residual).double()
+    for name, parameter in model.named_parameters():
+        if name.endswith('adjacency.residual'):
+            torch.nn.init.normal_(parameter)
     dense = small(residual='dense').double()
     state = model.state_dict()
-    for name, value in dense.state_dict().items():
-        if name.endswith('adjacency.residual'):
-            value = torch.zeros_like(value)
-            if residual == 'tied':
-                tied = torch.randn_like(state[name])
-                state[name] = tied
-                tau = len(value) // len(tied)
-                # 1_(tau x tau) (x) R_k, scale by scale.
-                value = torch.stack(
-                    [
-                        torch.kron(torch.ones(tau, tau, dtype=torch.float64), r)
-                        for r in tied.unflatten(1, (4, -1)).unbind(-1)
-                    ],
-                    dim=-1,
-                ).flatten(1)
-            state.setdefault(name, value)
-            expansion = {**locals().get('expansion', {}), name: value}
-    model.load_state_dict({k: v for k, v in state.items() if k in model.state_dict()})
-    dense.load_state_dict({**state, **expansion})
+    for name, module in dense.named_modules():
+        if isinstance(module, ScaleAdjacency):
+            key = f'{name}.residual'
+            state[key] = dense_residual(
+                state.get(key), len(module.residual), module.num_scales
+            )
+    dense.load_state_dict(state)
 
     x = torch.randn(2, 2, 9, 4, 3, dtype=torch.float64)
-    torch.testing.assert_close(model(x), dense(x))
-    model(x).sum().backward()
-    dense(x).sum().backward()
+    out, expected = model(x), dense(x)
+    torch.testing.assert_close(out, expected)
+    cotangent = torch.randn_like(out)
+    (out * cotangent).sum().backward()
+    (expected * cotangent).sum().backward()
     theirs = dict(dense.named_parameters())
     for name, parameter in model.named_parameters():
-        expected = theirs[name].grad
+        grad = theirs[name].grad
         if name.endswith('adjacency.residual'):  # The sum over pairs of frames.
-            tau = len(expected) // 4
-            expected = expected.view(tau, 4, tau, -1).sum((0, 2))
-        torch.testing.assert_close(parameter.grad, expected)
+            tau = len(grad) // 4
+            grad = grad.view(tau, 4, tau, -1).sum((0, 2))
+        torch.testing.assert_close(parameter.grad, grad)
 
 
 def test_the_order_of_clips_does_not_matter_and_no_clip_sees_another():
