@@ -120,6 +120,24 @@ def test_adj_t(case, backend, torch_sparse):
         torch.testing.assert_close(conv(x, adj_t), expected)
 
 
+def test_gradients_of_adj_t(torch_sparse):
+    conv, edges, x = msgcn((6, 4))
+    dense = matrix(edges, V).requires_grad_()
+    expected = torch.autograd.grad(conv(x, dense).square().sum(), dense)[0]
+    for convert in (torch.Tensor.to_sparse_csr, torch.Tensor.to_sparse_coo):
+        leaf = convert(dense.detach()).requires_grad_()
+        conv(x, leaf).square().sum().backward()
+        seen = dense != 0
+        torch.testing.assert_close(leaf.grad.to_dense()[seen], expected[seen])
+    value = dense.detach()[dense != 0].requires_grad_()
+    target, source = dense.nonzero().t()
+    adj_t = torch_sparse.SparseTensor(
+        row=target, col=source, value=value, sparse_sizes=(V, V * K)
+    )
+    conv(x, adj_t).square().sum().backward()
+    torch.testing.assert_close(value.grad, expected[dense != 0])
+
+
 @every_case
 def test_explain_sees_every_edge(case):
     make, _, channels, kwargs = CASES[case]
