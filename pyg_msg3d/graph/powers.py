@@ -24,11 +24,17 @@ def adjacency_powers(
     edges, edge_type, weight = disentangle(edge_index, num_nodes, 2, normalization)
     one_hop = edge_type == 1
     adjacency = torch.sparse_coo_tensor(
-        edges[:, one_hop].flip(0), weight[one_hop].double(), (num_nodes, num_nodes)
+        edges[:, one_hop].flip(0),
+        weight[one_hop].double(),
+        (num_nodes, num_nodes),
+        check_invariants=False,
     ).coalesce()
     node = torch.arange(num_nodes, device=edge_index.device)
     power = torch.sparse_coo_tensor(
-        node.expand(2, -1), adjacency.values().new_ones(num_nodes), adjacency.shape
+        node.expand(2, -1),
+        adjacency.values().new_ones(num_nodes),
+        adjacency.shape,
+        check_invariants=False,
     )
 
     found = []

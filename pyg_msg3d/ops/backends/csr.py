@@ -46,7 +46,9 @@ def _matrix(row: Tensor, col: Tensor, value: Tensor, size: tuple[int, int]) -> T
     order = (row * size[1] + col).argsort()
     crow = torch.zeros(size[0] + 1, dtype=torch.long, device=row.device)
     crow[1:] = torch.bincount(row, minlength=size[0]).cumsum(0)
-    return torch.sparse_csr_tensor(crow, col[order], value[order], size)
+    return torch.sparse_csr_tensor(
+        crow, col[order], value[order], size, check_invariants=False
+    )
 
 
 class _CSRProduct(torch.autograd.Function):
