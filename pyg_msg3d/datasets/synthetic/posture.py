@@ -128,4 +128,5 @@ def beats(rng: np.random.Generator, num_frames: int, hertz: float) -> np.ndarray
 
 
 def random_side(rng: np.random.Generator) -> int:
+    """Left (1) or right (-1)."""
     return int(rng.choice([1, -1]))
