@@ -18,6 +18,7 @@ from pyg_msg3d.datasets.synthetic.posture import (
     pulse,
     random_side,
     smoothstep,
+    stroke,
 )
 
 # One person -------------------------------------------------------------------
@@ -58,12 +59,7 @@ def throw(rng: np.random.Generator, n: int) -> list[Motion]:
     side = random_side(rng)
     motion = idle(rng, n, hands=(side,), settle=True)
     moment = rng.uniform(0.4, 0.65)
-    back = smoothstep(n, moment - 0.3, moment - 0.05) * (
-        1 - smoothstep(n, moment, moment + 0.1)
-    )
-    ahead = smoothstep(n, moment, moment + 0.1) * (
-        1 - smoothstep(n, moment + 0.15, moment + 0.35)
-    )
+    back, ahead = stroke(n, moment, moment - 0.3)
     arm(
         motion,
         side,
@@ -134,12 +130,7 @@ def kick(rng: np.random.Generator, n: int) -> list[Motion]:
     """One leg drawn back, then swung ahead."""
     motion, side = idle(rng, n), random_side(rng)
     moment = rng.uniform(0.35, 0.65)
-    back = smoothstep(n, moment - 0.25, moment - 0.05) * (
-        1 - smoothstep(n, moment, moment + 0.1)
-    )
-    ahead = smoothstep(n, moment, moment + 0.1) * (
-        1 - smoothstep(n, moment + 0.15, moment + 0.35)
-    )
+    back, ahead = stroke(n, moment, moment - 0.25)
     leg(
         motion,
         side,

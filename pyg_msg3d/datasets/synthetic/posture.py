@@ -121,6 +121,17 @@ def pulse(rng: np.random.Generator, num_frames: int, ramp: float = 0.2) -> np.nd
     return up * (1 - smoothstep(num_frames, begin + length - ramp, begin + length))
 
 
+def stroke(
+    num_frames: int, moment: float, begin: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """A limb drawn back from :obj:`begin` on, then swung ahead at a moment: how far
+    it is back and how far ahead, both between 0 and 1."""
+    swing = smoothstep(num_frames, moment, moment + 0.1)
+    back = smoothstep(num_frames, begin, moment - 0.05) * (1 - swing)
+    ahead = swing * (1 - smoothstep(num_frames, moment + 0.15, moment + 0.35))
+    return back, ahead
+
+
 def beats(rng: np.random.Generator, num_frames: int, hertz: float) -> np.ndarray:
     """Between -1 and 1, so many times a second."""
     t = np.arange(num_frames) / _FRAMES_PER_SECOND
