@@ -1,0 +1,148 @@
+"""A user's own recordings: a folder of files and a table of labels."""
+
+import csv
+import sys
+from dataclasses import replace
+from functools import partial
+from os import PathLike
+from pathlib import Path
+
+from pyg_msg3d.data import SkeletonDataError
+from pyg_msg3d.io.ntu import parse_skeleton
+from pyg_msg3d.io.reader import Reader
+from pyg_msg3d.io.recording import read_recording
+from pyg_msg3d.io.sequence import SkeletonSequence
+
+_TABLE = 'labels.csv'
+_SUFFIXES = ('.npz', '.npy', '.json', '.skeleton')
+_MOST_SPLITS = 100
+
+
+class FolderReader(Reader):
+    r"""A folder with ``labels.csv``, whose columns are ``file`` (relative to the
+    folder), ``label`` and, where wanted, ``split``, a name such as ``train`` or
+    ``test``. The files are recordings: ``.npz``, ``.npy`` or ``.json`` as
+    :class:`RecordingReader` reads them, or ``.skeleton``.
+
+    Labels that are all whole numbers are classes from 0; other labels are the names of
+    the classes, numbered in alphabetical order.
+
+    Args:
+        path (str or path): The folder.
+
+    Raises:
+        FileNotFoundError: If there is no ``labels.csv``.
+        SkeletonDataError: If the table is not what it should be; the message names the
+            line.
+    """
+
+    format = 'a folder with labels.csv'
+
+    def __init__(self, path: str | PathLike) -> None:
+        super().__init__(path)
+        table = self.path / _TABLE
+        if not table.is_file():
+            raise FileNotFoundError(
+                f"There is no '{table}', a table with the columns file, label and, if "
+                f'wanted, split'
+            )
+        self.names, self._suffixes, labels, splits = _read_table(table)
+        if all(label.isdecimal() for label in labels):
+            self._labels = [int(label) for label in labels]
+        else:
+            self.classes = sorted(set(labels))
+            number = {label: index for index, label in enumerate(self.classes)}
+            self._labels = [number[label] for label in labels]
+        members: dict[str, list[str]] = {}
+        for name, split in zip(self.names, splits, strict=True):
+            if split:
+                members.setdefault(split, []).append(name)
+        self.splits = members
+
+    def read(self, index: int) -> SkeletonSequence:
+        """Reads one recording, with the label that the table gives it."""
+        file = self._file(index)
+        if not file.is_file():
+            raise SkeletonDataError(f"'{file}' is in {_TABLE}, but does not exist")
+        if file.suffix == '.skeleton':
+            sequence = parse_skeleton(file.read_bytes(), str(file))
+        else:
+            sequence = read_recording(file)
+        return replace(sequence, name=self.names[index], label=self._labels[index])
+
+    def size(self, index: int) -> int:
+        """The bytes of the file, 0 if there is none."""
+        file = self._file(index)
+        return file.stat().st_size if file.is_file() else 0
+
+    def _file(self, index: int) -> Path:
+        return self.path / (self.names[index] + self._suffixes[index])
+
+
+def _read_table(path: Path) -> tuple[list[str], list[str], list[str], list[str]]:
+    """Its columns: names and suffixes of the files, labels, splits."""
+    try:
+        path.read_bytes().decode('utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise SkeletonDataError(
+            f"'{path}', byte {error.start}: expected text in UTF-8 ({error.reason})"
+        ) from error
+    columns: tuple[list[str], list[str], list[str], list[str]] = ([], [], [], [])
+    seen = set()
+    with path.open(encoding='utf-8-sig', newline='') as file:
+        table = csv.DictReader(file, skipinitialspace=True)
+        try:
+            for name, *rest in map(partial(_row, table, path), table):
+                if name in seen:
+                    raise SkeletonDataError(
+                        f"'{path}', line {table.line_num}: {name[:100]!r} has a line "
+                        f'already'
+                    )
+                seen.add(name)
+                # Most rows share these: held once, they take little memory.
+                for column, value in zip(columns, [name, *rest], strict=True):
+                    column.append(value if column is columns[0] else sys.intern(value))
+        except csv.Error as error:
+            raise SkeletonDataError(
+                f"'{path}', line {table.line_num}: not a table ({error})"
+            ) from error
+        _check_columns(table, path)
+    if not seen:
+        raise SkeletonDataError(f"'{path}', line 1: the table names no file")
+    if len(set(columns[3])) > _MOST_SPLITS:
+        raise SkeletonDataError(
+            f"'{path}' names more than {_MOST_SPLITS} splits; expected a few, such as "
+            f'train and test'
+        )
+    return columns
+
+
+def _check_columns(table: csv.DictReader, path: Path) -> None:
+    columns = table.fieldnames or []
+    if not {'file', 'label'} <= set(columns):
+        raise SkeletonDataError(
+            f"'{path}', line 1: expected the columns file, label and, if wanted, "
+            f'split (got {", ".join(map(str, columns))[:200] or "nothing"})'
+        )
+
+
+def _row(
+    table: csv.DictReader, path: Path, record: dict[str, str]
+) -> tuple[str, str, str, str]:
+    _check_columns(table, path)
+    where = f"'{path}', line {table.line_num}"
+    file, label = record['file'], record['label']
+    if not file or not label or None in record:
+        raise SkeletonDataError(
+            f'{where}: expected {len(table.fieldnames or [])} columns, with a file and '
+            f'a label'
+        )
+    stem, dot, ending = file.rpartition('.')
+    if not stem or dot + ending.lower() not in _SUFFIXES:
+        raise SkeletonDataError(
+            f'{where}: expected a file that ends in {", ".join(_SUFFIXES)} (got '
+            f'{file[:100]!r})'
+        )
+    if label.isdecimal() and len(label) > 9:
+        raise SkeletonDataError(f'{where}: {label[:40]} is no number of a class')
+    return stem, dot + ending, label, record.get('split') or ''

@@ -1,0 +1,143 @@
+"""Kinetics-skeleton: OpenPose on Kinetics, as ST-GCN's authors distribute it."""
+
+from os import PathLike
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from pyg_msg3d.data import SkeletonDataError
+from pyg_msg3d.io.fields import as_floats, as_label
+from pyg_msg3d.io.files import Files
+from pyg_msg3d.io.jsons import parse_json
+from pyg_msg3d.io.limits import check_array
+from pyg_msg3d.io.reader import Reader
+from pyg_msg3d.io.sequence import SkeletonSequence
+
+_JOINTS = 18
+_LABEL_FILE = '_label.json'
+
+
+class KineticsReader(Reader):
+    r"""Kinetics-skeleton: a JSON file per clip in folders ``kinetics_train`` and
+    ``kinetics_val``, with ``kinetics_train_label.json`` and ``kinetics_val_label.json``
+    beside them. Coordinates are shares of the image, 18 joints of OpenPose.
+
+    Frames stand where their ``frame_index`` puts them; the distributed files count
+    from 1, so that frame 0 is empty. Bodies are in each frame's own order.
+
+    Args:
+        path (str or path): The folder or zip archive that holds all of it, or a
+            single clip.
+
+    Raises:
+        SkeletonDataError: If it is not what it should be.
+    """
+
+    format = 'Kinetics-skeleton JSON'
+
+    def __init__(self, path: str | PathLike) -> None:
+        super().__init__(path)
+        self.files = Files(path)
+        self._labels: dict[str, int | None] = {}
+        found = self.files.ending('.json')
+        self._members = [name for name in found if not name.endswith(_LABEL_FILE)]
+        self.names = [PurePosixPath(name).stem for name in self._members]
+        self.splits = self._read_label_files(
+            [name for name in found if name.endswith(_LABEL_FILE)]
+        )
+
+    def _read_label_files(self, files: list[str]) -> dict[str, list[str]]:
+        splits: dict[str, list[str]] = {}
+        classes: dict[int, str] = {}
+        for file in files:
+            where = self.files.where(file)
+            records = parse_json(self.files.read(file), where)
+            if not isinstance(records, dict) or not all(
+                isinstance(record, dict) for record in records.values()
+            ):
+                raise SkeletonDataError(
+                    f"'{where}': expected an object with has_skeleton, label and "
+                    f'label_index for each clip'
+                )
+            for name, record in records.items():
+                label = as_label(record.get('label_index'), f'{where}: {name}')
+                self._labels[name] = label
+                if label is not None:
+                    classes[label] = str(record.get('label', label))
+            known = set(self.names) & set(records)
+            split = PurePosixPath(file).name.removesuffix(_LABEL_FILE).split('_')[-1]
+            splits[split] = sorted(known)
+        if sorted(classes) == list(range(len(classes))):
+            self.classes = [classes[label] for label in sorted(classes)]
+        return splits
+
+    def read(self, index: int) -> SkeletonSequence:
+        """Reads one clip."""
+        member, name = self._members[index], self.names[index]
+        where = self.files.where(member)
+        content = self.files.read(member)
+        record = parse_json(content, where)
+        if not isinstance(record, dict) or not isinstance(record.get('data'), list):
+            raise SkeletonDataError(
+                f"'{where}' is no clip of Kinetics-skeleton: expected an object with "
+                f"'data', a list of frames"
+            )
+        label = as_label(record.get('label_index'), where)
+        known = self._labels.get(name)
+        if known is not None and label is not None and label != known:
+            raise SkeletonDataError(
+                f"'{where}' says class {label}, but the label file {known}"
+            )
+        keypoints, score = _poses(record['data'], len(content), where)
+        return SkeletonSequence(
+            keypoints,
+            name,
+            score=score,
+            label=known if label is None else label,
+            path=where,
+        )
+
+    def size(self, index: int) -> int:
+        """The bytes of the file."""
+        return self.files.size(self._members[index])
+
+
+def _poses(
+    frames: list[Any], num_bytes: int, where: str
+) -> tuple[np.ndarray, np.ndarray]:
+    poses: list[tuple[int, int, Any, Any]] = []
+    num_frames = num_slots = 0
+    for number, frame in enumerate(frames):
+        if not isinstance(frame, dict) or not isinstance(frame.get('skeleton'), list):
+            raise SkeletonDataError(
+                f"'{where}': expected frame {number} to have 'frame_index' and "
+                f"'skeleton', a list of bodies"
+            )
+        index = as_label(frame.get('frame_index', number), f'{where}: frame {number}')
+        assert index is not None
+        num_frames = max(num_frames, index + 1)
+        num_slots = max(num_slots, len(frame['skeleton']))
+        for slot, body in enumerate(frame['skeleton']):
+            if not isinstance(body, dict):
+                raise SkeletonDataError(
+                    f"'{where}': frame {number}, body {slot}: expected 'pose' and "
+                    f"'score'"
+                )
+            poses.append((slot, index, body.get('pose'), body.get('score')))
+    shape = (num_slots, num_frames, _JOINTS)
+    check_array(shape, 12, num_bytes, where)
+    keypoints = np.zeros((*shape, 2), np.float32)
+    scores = np.zeros(shape, np.float32)
+    for slot, index, pose, score in poses:
+        place = f'{where}: frame_index {index}, body {slot}'
+        pose, score = as_floats(pose, place), as_floats(score, place)
+        if pose.shape != (2 * _JOINTS,) or score.shape != (_JOINTS,):
+            raise SkeletonDataError(
+                f"'{place}': expected {2 * _JOINTS} numbers x, y, x, y, ... in 'pose' "
+                f"and {_JOINTS} in 'score' (got {list(pose.shape)} and "
+                f'{list(score.shape)})'
+            )
+        keypoints[slot, index] = pose.reshape(_JOINTS, 2)
+        scores[slot, index] = score
+    return keypoints, scores

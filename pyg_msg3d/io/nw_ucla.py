@@ -1,0 +1,98 @@
+"""NW-UCLA in the JSON form that CTR-GCN distributes."""
+
+import re
+from os import PathLike
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+import numpy as np
+
+from pyg_msg3d.data import SkeletonDataError
+from pyg_msg3d.io.fields import as_floats, as_label
+from pyg_msg3d.io.files import Files
+from pyg_msg3d.io.jsons import parse_json
+from pyg_msg3d.io.reader import Reader
+from pyg_msg3d.io.sequence import SkeletonSequence
+
+_JOINTS, _CLASSES = 20, 10
+_TRAIN_VIEWS = (1, 2)
+
+
+class NWUCLAName(NamedTuple):
+    """What ``aAA_sSS_eEE_vVV`` says."""
+
+    action: int
+    subject: int
+    trial: int
+    view: int
+
+    @classmethod
+    def parse(cls, name: str) -> 'NWUCLAName | None':
+        """The parts of a sequence's name, or None if it is no such name."""
+        match = re.fullmatch(r'a(\d+)_s(\d+)_e(\d+)_v(\d+)', name)
+        return None if match is None else cls(*map(int, match.groups()))
+
+
+class NWUCLAReader(Reader):
+    r"""The skeletons of NW-UCLA: ``all_sqe.zip`` as it is, the unpacked folder, or one
+    ``aAA_sSS_eEE_vVV.json`` of it. One person, 20 joints of Kinect v1 in metres. Views
+    1 and 2 train, view 3 tests.
+
+    Args:
+        path (str or path): The archive, folder or file.
+
+    Raises:
+        SkeletonDataError: If it is not what it should be.
+    """
+
+    format = 'NW-UCLA JSON'
+
+    def __init__(self, path: str | PathLike) -> None:
+        super().__init__(path)
+        self.files = Files(path)
+        self._members: list[str] = []
+        splits: dict[str, list[str]] = {'train': [], 'test': []}
+        for member in self.files.ending('.json'):
+            name = PurePosixPath(member).stem
+            parts = NWUCLAName.parse(name)
+            # A single file may be called as it likes.
+            if parts is None and len(self.files.names) > 1:
+                continue
+            self._members.append(member)
+            if parts is not None:
+                split = 'train' if parts.view in _TRAIN_VIEWS else 'test'
+                splits[split].append(name)
+        self.names = [PurePosixPath(member).stem for member in self._members]
+        self.splits = splits
+
+    def read(self, index: int) -> SkeletonSequence:
+        """Reads one sequence."""
+        member = self._members[index]
+        where = self.files.where(member)
+        record = parse_json(self.files.read(member), where)
+        if not isinstance(record, dict) or not {'skeletons', 'label'} <= set(record):
+            raise SkeletonDataError(
+                f"'{where}' is not a sequence of NW-UCLA: expected JSON with "
+                f"'skeletons', an array [frames, {_JOINTS}, 3], and 'label'"
+            )
+        x = as_floats(record['skeletons'], f'{where}: skeletons')
+        if x.ndim != 3 or len(x) < 1 or x.shape[1:] != (_JOINTS, 3):
+            raise SkeletonDataError(
+                f"'{where}': expected 'skeletons' of shape [frames, {_JOINTS} joints, "
+                f'3] with at least one frame (got {list(x.shape)})'
+            )
+        label = as_label(record['label'], where)
+        if label is None or not 1 <= label <= _CLASSES:
+            raise SkeletonDataError(
+                f"'{where}': 'label' must be 1 to {_CLASSES} (got {label})"
+            )
+        return SkeletonSequence(
+            np.ascontiguousarray(x[None]),
+            self.names[index],
+            label=label - 1,
+            path=where,
+        )
+
+    def size(self, index: int) -> int:
+        """The bytes of the file."""
+        return self.files.size(self._members[index])

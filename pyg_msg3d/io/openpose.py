@@ -1,0 +1,159 @@
+"""OpenPose's own output: a JSON file per frame."""
+
+import re
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from pyg_msg3d.data import SkeletonDataError
+from pyg_msg3d.io.fields import as_floats
+from pyg_msg3d.io.files import Files
+from pyg_msg3d.io.jsons import parse_json
+from pyg_msg3d.io.limits import check_array
+from pyg_msg3d.io.reader import Reader
+from pyg_msg3d.io.sequence import SkeletonSequence
+
+_NAME = re.compile(r'(?:(.*)_)?(\d{1,12})(?:_keypoints)?\.json')
+# BODY_25's joints in the order of openpose-18; its middle of the hips and its feet are
+# left out.
+_FROM_BODY_25 = [*range(8), *range(9, 19)]
+_JOINTS = 18
+# Two poses may be one person if the joints have moved by less than the person's size.
+_REACH = 1.0
+
+
+class OpenPoseReader(Reader):
+    r"""Folders of ``<video>_<frame>_keypoints.json``, as OpenPose's ``--write_json``
+    leaves them, one sequence per video; BODY_25 and COCO models, both given as the 18
+    joints of ``'openpose-18'``, in pixels, with scores.
+
+    OpenPose does not follow persons from frame to frame. Here poses of consecutive
+    frames are matched, nearest first, where they moved by less than the person's size
+    (the diagonal of its joints' bounding box); a person that is matched keeps slot and
+    body id.
+
+    Args:
+        path (str or path): The folder, a zip archive of it, or the file of one frame.
+
+    Raises:
+        SkeletonDataError: If it is not what it should be.
+    """
+
+    format = 'OpenPose JSON per frame'
+
+    def __init__(self, path: str | PathLike) -> None:
+        super().__init__(path)
+        self.files = Files(path)
+        videos: dict[str, list[tuple[int, str]]] = {}
+        for member in self.files.ending('.json'):
+            pure = PurePosixPath(member)
+            match = _NAME.fullmatch(pure.name)
+            video, frame = (match[1], int(match[2])) if match else (pure.stem, 0)
+            folder = pure.parent.name or self.path.name
+            videos.setdefault(video or folder, []).append((frame, member))
+        self.names = sorted(videos)
+        self._frames = [sorted(videos[name]) for name in self.names]
+
+    def read(self, index: int) -> SkeletonSequence:
+        """Reads one video."""
+        frames = self._frames[index]
+        first = frames[0][0]
+        tracks, num_bytes = _Tracks(), 0
+        for frame, member in frames:
+            content = self.files.read(member)
+            num_bytes += len(content)
+            tracks.add(frame - first, _people(content, self.files.where(member)))
+        shape = (tracks.num_slots, frames[-1][0] - first + 1, _JOINTS, 3)
+        check_array(shape, 4, num_bytes, str(self.path))
+        x = np.zeros(shape, np.float32)
+        body_ids = np.zeros(shape[:2], np.int64)
+        for slot, frame, body_id, pose in tracks.poses:
+            x[slot, frame] = pose
+            body_ids[slot, frame] = body_id
+        return SkeletonSequence(
+            np.ascontiguousarray(x[..., :2]),
+            self.names[index],
+            score=x[..., 2].copy(),
+            body_ids=body_ids,
+            path=f'{self.path}: {self.names[index]}',
+        )
+
+    def size(self, index: int) -> int:
+        """The bytes of the files."""
+        return sum(self.files.size(member) for _, member in self._frames[index])
+
+
+def _people(content: bytes, where: str) -> list[np.ndarray]:
+    """The poses ``[18, 3]`` of a frame."""
+    record = parse_json(content, where)
+    if not isinstance(record, dict) or not isinstance(record.get('people'), list):
+        raise SkeletonDataError(
+            f"'{where}' is no frame of OpenPose: expected an object with 'people'"
+        )
+    poses = []
+    for number, person in enumerate(record['people']):
+        place = f'{where}: person {number}'
+        if not isinstance(person, dict):
+            raise SkeletonDataError(f"'{place}': expected 'pose_keypoints_2d'")
+        values: Any = person.get('pose_keypoints_2d', person.get('pose_keypoints'))
+        pose = as_floats(values, f'{place}: pose_keypoints_2d')
+        if pose.shape not in ((75,), (54,)):
+            raise SkeletonDataError(
+                f"'{place}': expected 75 (BODY_25) or 54 (COCO) numbers x, y, score "
+                f"in 'pose_keypoints_2d' (got {list(pose.shape)})"
+            )
+        pose = pose.reshape(-1, 3)
+        pose = pose[_FROM_BODY_25] if len(pose) == 25 else pose
+        if pose.any():
+            poses.append(pose)
+    return poses
+
+
+class _Tracks:
+    """Follows bodies from frame to frame."""
+
+    def __init__(self) -> None:
+        self.num_slots = 0
+        self.poses: list[tuple[int, int, int, np.ndarray]] = []
+        self._next_id = 1
+        self._current: list[tuple[int, int, np.ndarray]] = []  # slot, id, pose
+
+    def add(self, frame: int, poses: Sequence[np.ndarray]) -> None:
+        pairs = []
+        for old, (_, _, before) in enumerate(self._current):
+            for new, pose in enumerate(poses):
+                distance = _distance(before, pose)
+                if distance < _REACH:
+                    pairs.append((distance, old, new))
+        matched: dict[int, tuple[int, int]] = {}
+        taken = set()
+        for _, old, new in sorted(pairs):
+            if old not in taken and new not in matched:
+                taken.add(old)
+                matched[new] = self._current[old][:2]
+        busy = {slot for slot, _ in matched.values()}
+        self._current = []
+        for new, pose in enumerate(poses):
+            if new not in matched:
+                slot = next(slot for slot in range(len(poses)) if slot not in busy)
+                busy.add(slot)
+                matched[new] = slot, self._next_id
+                self._next_id += 1
+            slot, body_id = matched[new]
+            self.num_slots = max(self.num_slots, slot + 1)
+            self._current.append((slot, body_id, pose))
+            self.poses.append((slot, frame, body_id, pose))
+
+
+def _distance(before: np.ndarray, after: np.ndarray) -> float:
+    """How far the joints that both have moved on average, by the person's size."""
+    both = (before[:, 2] > 0) & (after[:, 2] > 0)
+    if not both.any():
+        return np.inf
+    seen = before[before[:, 2] > 0, :2]
+    size = float(np.linalg.norm(seen.max(0) - seen.min(0)))
+    moved = float(np.linalg.norm(before[both, :2] - after[both, :2], axis=1).mean())
+    return moved / size if size > 0 else np.inf

@@ -1,0 +1,63 @@
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import overload
+
+from pyg_msg3d.io.sequence import SkeletonSequence
+
+
+class Reader(Sequence[SkeletonSequence], ABC):
+    r"""The recordings that a file, an archive or a folder holds; each is read when it
+    is asked for. A reader can be sent to other processes.
+
+    Args:
+        path (str or path): The file, archive or folder.
+
+    Attributes:
+        path (Path): The file, archive or folder.
+        names (sequence of str): The names of the recordings.
+        splits (mapping of str to sequence of str): For each split that the file
+            defines, the names in it.
+        classes (sequence of str): The names of the classes in the order of labels,
+            empty where the format has none.
+    """
+
+    #: What messages call the format.
+    format: str
+
+    def __init__(self, path: str | PathLike) -> None:
+        self.path = Path(path)
+        self.names: Sequence[str] = ()
+        self.splits: Mapping[str, Sequence[str]] = {}
+        self.classes: Sequence[str] = ()
+
+    @abstractmethod
+    def read(self, index: int) -> SkeletonSequence:
+        """Reads one recording.
+
+        Raises:
+            SkeletonDataError: If it is not what it should be.
+        """
+
+    def size(self, index: int) -> int:
+        """The bytes that a recording takes on disk, to notice when it changes; 0
+        where that is not known."""
+        return 0
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, index: int) -> SkeletonSequence: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[SkeletonSequence]: ...
+    def __getitem__(
+        self, index: int | slice
+    ) -> SkeletonSequence | Sequence[SkeletonSequence]:
+        if isinstance(index, slice):
+            return [self.read(i) for i in range(len(self))[index]]
+        return self.read(range(len(self))[index])
+
+    def __repr__(self) -> str:
+        return f"{self.__class__.__name__}('{self.path}', {len(self)})"

@@ -1,0 +1,81 @@
+from dataclasses import dataclass
+
+import numpy as np
+
+from pyg_msg3d.data import SkeletonDataError
+
+
+@dataclass(frozen=True, eq=False)
+class SkeletonSequence:
+    r"""One recording of moving skeletons as its file has it, before anything is done to
+    it: what every reader gives.
+
+    With :math:`M` body slots, :math:`T` frames, :math:`V` joints and :math:`C`
+    coordinates. A slot is a place in the file's lists of bodies, not a person: who
+    stands in it may change from frame to frame, as :obj:`body_ids` tells where the
+    format tells it.
+
+    Args:
+        keypoints (np.ndarray): float32 :math:`(M, T, V, C)`, in the file's units
+            (metres for depth cameras, pixels or shares of the image for 2D). Bodies
+            that a frame lacks are zero.
+        name (str): What the file calls the recording.
+        score (np.ndarray, optional): float32 :math:`(M, T, V)`, the confidence of
+            every joint; for NTU RGB+D half the tracking state.
+        label (int, optional): The class, from 0.
+        image_size (tuple[int, int], optional): Height and width, in pixels.
+        body_ids (np.ndarray, optional): int64 :math:`(M, T)`, who stands in a slot;
+            meaningless where the body is absent.
+        path (str, optional): Where it was read, as messages name it.
+
+    Raises:
+        SkeletonDataError: If shapes do not fit or a number is NaN or infinite.
+    """
+
+    keypoints: np.ndarray
+    name: str
+    score: np.ndarray | None = None
+    label: int | None = None
+    image_size: tuple[int, int] | None = None
+    body_ids: np.ndarray | None = None
+    path: str = ''
+
+    def __post_init__(self) -> None:
+        shape, where = self.keypoints.shape, self.path or self.name
+        if len(shape) != 4:
+            raise SkeletonDataError(
+                f"'{where}': expected keypoints of shape [bodies, frames, joints, "
+                f'coordinates] (got {list(shape)})'
+            )
+        for field, expected in (('score', shape[:3]), ('body_ids', shape[:2])):
+            value = getattr(self, field)
+            if value is not None and value.shape != expected:
+                raise SkeletonDataError(
+                    f"'{where}': expected {field} of shape {list(expected)}, as "
+                    f'the keypoints are {list(shape)} (got {list(value.shape)})'
+                )
+        for field in ('keypoints', 'score'):
+            value = getattr(self, field)
+            if value is not None and not np.isfinite(value).all():
+                bad = np.argwhere(~np.isfinite(value))
+                raise SkeletonDataError(
+                    f"'{where}': {len(bad)} {field} are NaN or infinite, the first "
+                    f'at body {bad[0][0]}, frame {bad[0][1]}, joint {bad[0][2]}. '
+                    f'Repair or leave out the recording; joints that were not seen '
+                    f'are zero'
+                )
+
+    @property
+    def num_frames(self) -> int:
+        """The number of frames."""
+        return self.keypoints.shape[1]
+
+    @property
+    def num_joints(self) -> int:
+        """The number of joints."""
+        return self.keypoints.shape[2]
+
+    @property
+    def present(self) -> np.ndarray:
+        """Which slots hold a body in which frames: bool ``[M, T]``."""
+        return (self.keypoints != 0).any(axis=(2, 3))
