@@ -26,7 +26,7 @@ def test_centre_keeps_what_was_not_seen():
     torch.testing.assert_close(out.x[0], before[0] - before[0, 0, 2])
     everything = T.Centre(2, keep_zeros=False)(data).x
     torch.testing.assert_close(everything, before - before[0, 0, 2])
-    assert str(T.Centre(2)) == 'Centre(2, keep_zeros=True)'
+    assert str(T.Centre(2)) == 'Centre(2, keep_zeros=True, per_frame=False)'
 
 
 def test_min_max_scale():

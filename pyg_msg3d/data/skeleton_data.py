@@ -10,7 +10,8 @@ from pyg_msg3d.data.errors import SkeletonDataError
 class SkeletonData(Data):
     r"""One clip of moving skeletons: :obj:`x` of shape :math:`(M, T, V, C)`
     (persons, frames, joints, channels), the label :obj:`y` and the sample's
-    :obj:`name`.
+    :obj:`name`; where they are known, the joints' :obj:`score` of shape
+    :math:`(M, T, V)` and the :obj:`image_size`, height and width in pixels.
 
     One static graph serves all clips, so it is kept by the model and not here. PyG's
     :class:`~torch_geometric.loader.DataLoader` stacks clips of equal length to
@@ -45,7 +46,7 @@ class SkeletonData(Data):
 
     def __cat_dim__(self, key: str, value: Any, *args: Any, **kwargs: Any) -> Any:
         # Clips are stacked on a new dimension, not joined along their persons.
-        if key == 'x':
+        if key in ('x', 'score'):
             return None
         return super().__cat_dim__(key, value, *args, **kwargs)
 

@@ -1,8 +1,50 @@
 from torch_geometric.transforms import Compose
 
+from pyg_msg3d.transforms.align import Align
+from pyg_msg3d.transforms.augment import (
+    JointDropout,
+    RandomMirror,
+    RandomNoise,
+    RandomScale,
+    RandomShear,
+)
 from pyg_msg3d.transforms.centre import Centre
 from pyg_msg3d.transforms.min_max_scale import MinMaxScale
+from pyg_msg3d.transforms.persons import PadPersons, RandomPersonOrder
+from pyg_msg3d.transforms.pre_normalize_2d import PreNormalize2D
+from pyg_msg3d.transforms.pre_normalize_3d import PreNormalize3D
+from pyg_msg3d.transforms.pre_normalize_official import PreNormalizeOfficial
 from pyg_msg3d.transforms.random_rotation import RandomRotation
+from pyg_msg3d.transforms.recipe import Recipe, recipe
+from pyg_msg3d.transforms.replay import DropNullFrames, Replay
 from pyg_msg3d.transforms.sample_frames import SampleFrames
+from pyg_msg3d.transforms.score_channel import ScoreChannel
+from pyg_msg3d.transforms.streams import JointToBone, ToMotion
+from pyg_msg3d.transforms.uniform_sample_frames import UniformSampleFrames
 
-__all__ = ['Centre', 'Compose', 'MinMaxScale', 'RandomRotation', 'SampleFrames']
+__all__ = [
+    'Align',
+    'Centre',
+    'Compose',
+    'DropNullFrames',
+    'JointDropout',
+    'JointToBone',
+    'MinMaxScale',
+    'PadPersons',
+    'PreNormalize2D',
+    'PreNormalize3D',
+    'PreNormalizeOfficial',
+    'RandomMirror',
+    'RandomNoise',
+    'RandomPersonOrder',
+    'RandomRotation',
+    'RandomScale',
+    'RandomShear',
+    'Recipe',
+    'Replay',
+    'SampleFrames',
+    'ScoreChannel',
+    'ToMotion',
+    'UniformSampleFrames',
+    'recipe',
+]

@@ -1,0 +1,53 @@
+import torch
+from torch_geometric.data.datapipes import functional_transform
+from torch_geometric.transforms import BaseTransform
+
+from pyg_msg3d.data import SkeletonData
+
+
+@functional_transform('skeleton_drop_null_frames')
+class DropNullFrames(BaseTransform):
+    r"""Moves each person who is not there in the first frame to the front, without the
+    frames that lack it, as MS-G3D's ``data_gen/preprocess.py`` does (functional name:
+    :obj:`skeleton_drop_null_frames`). Persons then may be out of step with each other.
+    """
+
+    def forward(self, data: SkeletonData) -> SkeletonData:
+        """Returns the clip, its persons moved."""
+        there = data.x.flatten(2).any(-1)  # [persons, frames]
+        late = there.any(1) & ~there[:, 0] if there.numel() else there.any(1)
+        if late.any():
+            x = data.x.clone()
+            for m in late.nonzero()[:, 0].tolist():
+                x[m] = 0
+                x[m, : int(there[m].sum())] = data.x[m, there[m]]
+            data.x = x
+        return data
+
+
+@functional_transform('skeleton_replay')
+class Replay(BaseTransform):
+    r"""Makes clips equally long: each person's frames up to the last in which it is
+    there are played over and over again (functional name: :obj:`skeleton_replay`).
+    Longer clips are cut.
+
+    Args:
+        num_frames (int): The number of frames.
+    """
+
+    def __init__(self, num_frames: int) -> None:
+        self.num_frames = num_frames
+
+    def forward(self, data: SkeletonData) -> SkeletonData:
+        """Returns the clip with :obj:`num_frames` frames."""
+        there = data.x.flatten(2).any(-1)
+        x = data.x.new_zeros(len(data.x), self.num_frames, *data.x.shape[2:])
+        for m, frames in enumerate(there):
+            if frames.any():
+                length = int(frames.nonzero()[-1]) + 1
+                x[m] = data.x[m, torch.arange(self.num_frames) % length]
+        data.x = x
+        return data
+
+    def __repr__(self) -> str:
+        return f'{self.__class__.__name__}({self.num_frames})'
