@@ -92,7 +92,7 @@ def test_official(name, dtype):
     # In two parts, as the recipe does it, and from a clip cut to its own frames.
     recipe = T.recipe('official')
     last = int(x.flatten(2).any(-1).any(0).nonzero()[-1]) + 1
-    data = recipe.pre_transform()(SkeletonData(x[:, :last]))
+    data = recipe.pre_transform(dims=3)(SkeletonData(x[:, :last]))
     data = recipe.transform('ntu-rgb+d')(data)
     assert data.x.shape == (2, 300, 25, 3)
     check(data.x[:, : x.size(1)], expected.tolist())

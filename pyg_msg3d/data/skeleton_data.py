@@ -49,16 +49,3 @@ class SkeletonData(Data):
         if key in ('x', 'score'):
             return None
         return super().__cat_dim__(key, value, *args, **kwargs)
-
-
-def check_finite(x: Tensor, name: str) -> None:
-    """Refuses NaN and infinite coordinates, naming the sample and the place."""
-    if torch.isfinite(x).all():
-        return
-    bad = ~torch.isfinite(x)
-    person, frame, joint, _ = bad.nonzero()[0].tolist()
-    raise SkeletonDataError(
-        f"Sample '{name}' has {int(bad.sum())} coordinates that are NaN or infinite, "
-        f'the first at person {person}, frame {frame}, joint {joint}. Repair or leave '
-        f'out the sample; joints that were not seen are zero'
-    )

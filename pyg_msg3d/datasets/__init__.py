@@ -1,5 +1,20 @@
+from pyg_msg3d.datasets.folder import SkeletonFolder
 from pyg_msg3d.datasets.in_memory import InMemorySkeletonDataset
+from pyg_msg3d.datasets.kinetics import KineticsSkeleton
+from pyg_msg3d.datasets.ntu import NTU60, NTU120
 from pyg_msg3d.datasets.nw_ucla import NWUCLA
+from pyg_msg3d.datasets.persons import select_persons
+from pyg_msg3d.datasets.stored import StoredSkeletonDataset
 from pyg_msg3d.datasets.synthetic import SyntheticActions
 
-__all__ = ['InMemorySkeletonDataset', 'NWUCLA', 'SyntheticActions']
+__all__ = [
+    'NTU60',
+    'NTU120',
+    'NWUCLA',
+    'InMemorySkeletonDataset',
+    'KineticsSkeleton',
+    'SkeletonFolder',
+    'StoredSkeletonDataset',
+    'SyntheticActions',
+    'select_persons',
+]

@@ -2,6 +2,7 @@
 
 from pyg_msg3d.io.ctrgcn import CTRGCNReader
 from pyg_msg3d.io.folder import FolderReader
+from pyg_msg3d.io.joined import JoinedReader
 from pyg_msg3d.io.kinetics import KineticsReader
 from pyg_msg3d.io.mediapipe import from_landmarks
 from pyg_msg3d.io.mmaction2 import MMAction2Reader
@@ -18,6 +19,7 @@ from pyg_msg3d.io.unpickle import unpickle
 __all__ = [
     'CTRGCNReader',
     'FolderReader',
+    'JoinedReader',
     'KineticsReader',
     'MMAction2Reader',
     'NTUReader',

@@ -10,9 +10,11 @@ from pyg_msg3d.transforms.augment import (
 )
 from pyg_msg3d.transforms.centre import Centre
 from pyg_msg3d.transforms.min_max_scale import MinMaxScale
+from pyg_msg3d.transforms.pad_frames import PadFrames
 from pyg_msg3d.transforms.persons import PadPersons, RandomPersonOrder
 from pyg_msg3d.transforms.pre_normalize_2d import PreNormalize2D
 from pyg_msg3d.transforms.pre_normalize_3d import PreNormalize3D
+from pyg_msg3d.transforms.pre_normalize_kinetics import PreNormalizeKinetics
 from pyg_msg3d.transforms.pre_normalize_official import PreNormalizeOfficial
 from pyg_msg3d.transforms.random_rotation import RandomRotation
 from pyg_msg3d.transforms.recipe import Recipe, recipe
@@ -30,9 +32,11 @@ __all__ = [
     'JointDropout',
     'JointToBone',
     'MinMaxScale',
+    'PadFrames',
     'PadPersons',
     'PreNormalize2D',
     'PreNormalize3D',
+    'PreNormalizeKinetics',
     'PreNormalizeOfficial',
     'RandomMirror',
     'RandomNoise',

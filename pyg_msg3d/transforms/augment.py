@@ -1,4 +1,4 @@
-"""Random changes of a clip's coordinates. Joints of zeros, which were not seen, stay."""
+"""Random changes of a clip. Joints of zeros, which were not seen, stay zero."""
 
 from collections.abc import Sequence
 

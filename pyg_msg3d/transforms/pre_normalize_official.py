@@ -1,5 +1,5 @@
 from torch_geometric.data.datapipes import functional_transform
-from torch_geometric.transforms import BaseTransform
+from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_msg3d.data import SkeletonData
 from pyg_msg3d.transforms.align import Align
@@ -21,19 +21,13 @@ class PreNormalizeOfficial(BaseTransform):
     """
 
     def __init__(self, num_frames: int = 300) -> None:
-        self.steps = [
-            DropNullFrames(),
-            Align(),
-            Replay(num_frames),
-            Centre(1, per_frame=True),
-        ]
+        steps = [DropNullFrames(), Align(), Replay(num_frames)]
+        self.steps = Compose([*steps, Centre(1, per_frame=True)])
         self.num_frames = num_frames
 
     def forward(self, data: SkeletonData) -> SkeletonData:
         """Returns the clip, normalised."""
-        for step in self.steps:
-            data = step(data)
-        return data
+        return self.steps(data)
 
     def __repr__(self) -> str:
         return f'{self.__class__.__name__}({self.num_frames})'

@@ -1,16 +1,17 @@
 """What published results did to their clips, by name."""
 
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
 
 from torch_geometric.transforms import BaseTransform, Compose
 
 from pyg_msg3d.skeletons import Skeleton
-from pyg_msg3d.skeletons import skeleton as look_up
 from pyg_msg3d.transforms.align import Align
 from pyg_msg3d.transforms.centre import Centre
+from pyg_msg3d.transforms.pad_frames import PadFrames
 from pyg_msg3d.transforms.persons import PadPersons
 from pyg_msg3d.transforms.pre_normalize_2d import PreNormalize2D
 from pyg_msg3d.transforms.pre_normalize_3d import PreNormalize3D
+from pyg_msg3d.transforms.pre_normalize_kinetics import PreNormalizeKinetics
 from pyg_msg3d.transforms.replay import DropNullFrames, Replay
 from pyg_msg3d.transforms.score_channel import ScoreChannel
 from pyg_msg3d.transforms.streams import JointToBone, ToMotion
@@ -19,36 +20,33 @@ from pyg_msg3d.transforms.uniform_sample_frames import UniformSampleFrames
 STREAMS = ('joint', 'bone', 'joint_motion', 'bone_motion')
 
 
-@dataclass(frozen=True)
-class Recipe:
-    r"""A published way from a recording to what the model sees, in two parts: what is
-    done once, when a data set is processed, and what is done whenever a clip is read.
+class Recipe(ABC):
+    r"""A published way from recordings to what the model sees: who is in a clip, what
+    is done to it once, when a data set is processed, and what whenever it is read.
 
     .. code-block:: python
 
         recipe = T.recipe('mmaction2')
         train = NTU60(root, transform=recipe.transform('ntu-rgb+d-mmaction'))
-
-    Args:
-        name (str): The name.
-        persons (str): Who is in a clip, see :mod:`pyg_msg3d.data.persons`.
-        num_frames (int): The frames of a clip.
     """
 
     name: str
-    persons: str
-    num_frames: int
 
-    def pre_transform(self, dims: int = 3) -> BaseTransform:
-        """What is done once, to clips of so many dimensions."""
-        if self.name == 'mmaction2':
-            return PreNormalize3D() if dims == 3 else PreNormalize2D()
-        return Compose([DropNullFrames(), Align()])
+    @abstractmethod
+    def persons(self, dims: int) -> str:
+        """Who is in a clip of so many dimensions: the name of a rule of
+        :func:`pyg_msg3d.datasets.select_persons`."""
 
+    @abstractmethod
+    def pre_transform(self, dims: int) -> BaseTransform:
+        """What is done once to a clip of so many dimensions."""
+
+    @abstractmethod
     def transform(
         self,
         skeleton: str | Skeleton,
         stream: str = 'joint',
+        dims: int = 3,
         train: bool = True,
         num_clips: int = 1,
         num_persons: int = 2,
@@ -59,54 +57,104 @@ class Recipe:
             skeleton (str or Skeleton): The skeleton, whose parents make bones.
             stream (str, optional): ``'joint'``, ``'bone'``, ``'joint_motion'`` or
                 ``'bone_motion'``. (default: ``'joint'``)
-            train (bool, optional): Sample frames at random, not as in testing. The
-                recipe ``'official'`` samples none. (default: :obj:`True`)
-            num_clips (int, optional): How many clips to sample of a recording in
-                testing: 10 for MMAction2's published results. (default: :obj:`1`)
+            dims (int, optional): The dimensions of the coordinates. (default: :obj:`3`)
+            train (bool, optional): Sample frames at random, not as for testing.
+                (default: :obj:`True`)
+            num_clips (int, optional): How many clips to sample of a recording:
+                :obj:`10` for MMAction2's published results. (default: :obj:`1`)
             num_persons (int, optional): The persons of a clip. (default: :obj:`2`)
         """
-        if stream not in STREAMS:
-            raise ValueError(
-                f"'stream' must be one of {', '.join(STREAMS)} (got {stream!r})"
-            )
-        steps: list[BaseTransform] = []
-        if self.name == 'official':
-            if num_clips != 1:
-                raise ValueError("The recipe 'official' has one clip of a recording")
-            steps += [Replay(self.num_frames), Centre(1, per_frame=True)]
-        if stream.startswith('bone'):
-            steps.append(JointToBone(look_up(skeleton)))
-        if stream.endswith('motion'):
-            steps.append(ToMotion())
-        if self.name == 'mmaction2':
-            sample = UniformSampleFrames(self.num_frames, num_clips, test=not train)
-            steps.append(sample)
+
+
+class _MMAction2(Recipe):
+    name = 'mmaction2'
+    num_frames = 100
+
+    def persons(self, dims: int) -> str:
+        return 'tracked'
+
+    def pre_transform(self, dims: int) -> BaseTransform:
+        return PreNormalize3D() if dims == 3 else PreNormalize2D()
+
+    def transform(
+        self,
+        skeleton: str | Skeleton,
+        stream: str = 'joint',
+        dims: int = 3,
+        train: bool = True,
+        num_clips: int = 1,
+        num_persons: int = 2,
+    ) -> BaseTransform:
+        sample = UniformSampleFrames(self.num_frames, num_clips, test=not train)
+        steps = [*_stream(stream, skeleton), sample]
         return Compose([*steps, ScoreChannel(), PadPersons(num_persons)])
 
 
-_RECIPES = {
-    'mmaction2': Recipe('mmaction2', persons='tracked', num_frames=100),
-    'official': Recipe('official', persons='energy', num_frames=300),
-}
+class _Official(Recipe):
+    name = 'official'
+    num_frames = 300
+
+    def persons(self, dims: int) -> str:
+        return 'energy' if dims == 3 else 'score'
+
+    def pre_transform(self, dims: int) -> BaseTransform:
+        if dims == 2:
+            return PreNormalizeKinetics()
+        return Compose([DropNullFrames(), Align()])
+
+    def transform(
+        self,
+        skeleton: str | Skeleton,
+        stream: str = 'joint',
+        dims: int = 3,
+        train: bool = True,
+        num_clips: int = 1,
+        num_persons: int = 2,
+    ) -> BaseTransform:
+        if num_clips != 1:
+            raise ValueError(
+                f"The recipe 'official' makes one clip of a recording (got num_clips="
+                f'{num_clips})'
+            )
+        steps: list[BaseTransform] = [PadFrames(self.num_frames)]
+        if dims == 3:
+            steps = [Replay(self.num_frames), Centre(1, per_frame=True)]
+        steps += _stream(stream, skeleton)
+        return Compose([*steps, ScoreChannel(), PadPersons(num_persons)])
+
+
+def _stream(stream: str, skeleton: str | Skeleton) -> list[BaseTransform]:
+    if stream not in STREAMS:
+        raise ValueError(
+            f"'stream' must be one of {', '.join(STREAMS)} (got {stream!r})"
+        )
+    steps: list[BaseTransform] = []
+    if stream.startswith('bone'):
+        steps.append(JointToBone(skeleton))
+    if stream.endswith('motion'):
+        steps.append(ToMotion())
+    return steps
+
+
+_RECIPES: dict[str, Recipe] = {r.name: r for r in (_MMAction2(), _Official())}
 
 
 def recipe(name: str) -> Recipe:
-    r"""Looks a published recipe up by its name.
+    r"""Looks a published recipe up by its name. Numbers depend on the recipe: compare
+    none across them.
 
-    ============= =========== ===================================== ================
-    name          persons     once                                  at every reading
-    ============= =========== ===================================== ================
-    ``mmaction2`` ``tracked`` :class:`PreNormalize3D`, or 2D        100 frames by
-                                                                    :class:`UniformSampleFrames`
-    ``official``  ``energy``  :class:`DropNullFrames`,              300 frames by
-                              :class:`Align`                        :class:`Replay`, then
-                                                                    :class:`Centre` per frame
-    ============= =========== ===================================== ================
+    ``'mmaction2'``, also PYSKL's: persons by ``'tracked'``; once,
+    :class:`PreNormalize3D` or :class:`PreNormalize2D`; whenever a clip is read, 100
+    frames by :class:`UniformSampleFrames`.
 
-    Published numbers depend on them: do not compare across recipes.
-    """  # noqa: E501
+    ``'official'``, that of MS-G3D's authors: persons by ``'energy'``; once,
+    :class:`DropNullFrames` and :class:`Align`; whenever a clip is read, 300 frames by
+    :class:`Replay`, each centred by :class:`Centre`. In 2D, for Kinetics-skeleton:
+    persons by ``'score'``; :class:`PreNormalizeKinetics`; 300 frames by
+    :class:`PadFrames`.
+    """
     if name not in _RECIPES:
         raise ValueError(
-            f"There is no recipe {name!r}; there are {', '.join(map(repr, _RECIPES))}"
+            f'There is no recipe {name!r}; there are {", ".join(map(repr, _RECIPES))}'
         )
     return _RECIPES[name]

@@ -61,7 +61,8 @@ class UniformSampleFrames(BaseTransform):
         if length < n:
             return (torch.randint(length, ()) + steps) % length
         if length < 2 * n:
-            return steps + _skips(n, torch.randperm(n + 1)[: length - n].numpy())
+            skip = torch.randperm(n + 1)[: length - n]
+            return steps + torch.from_numpy(_skips(n, skip.numpy()))
         bounds = torch.arange(n + 1) * length // n
         return bounds[:-1] + (torch.rand(n) * bounds.diff()).long()
 
