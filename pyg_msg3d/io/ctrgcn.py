@@ -74,7 +74,7 @@ class CTRGCNReader(Reader):
         x = x[: frames[-1] + 1 if len(frames) else 1]
         x = x.reshape(len(x), _PERSONS, _JOINTS, 3).swapaxes(0, 1)
         return SkeletonSequence(
-            np.ascontiguousarray(x, np.float32),
+            np.array(x, np.float32, order='C'),
             name,
             label=int(np.argmax(y)),
             path=f'{self.path}: {name}',

@@ -50,7 +50,7 @@ def as_floats(value: Any, where: str) -> np.ndarray:
             raise TypeError(f'got an array of {value.dtype}')
         # Asked for any type, numpy would make long strings of numbers beside a string.
         with np.errstate(over='ignore'):  # Infinities are refused later.
-            return np.asarray(value, dtype=np.float32)
+            return np.array(value, dtype=np.float32)
     except (TypeError, ValueError, OverflowError) as error:
         raise SkeletonDataError(
             f"'{where}': expected an array of numbers ({str(error)[:120]})"

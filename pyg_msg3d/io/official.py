@@ -67,8 +67,8 @@ class OfficialReader(Reader):
     def read(self, index: int) -> SkeletonSequence:
         """Reads one clip."""
         which, place = self._places[index]
-        x = np.asarray(self._arrays[which][place], np.float32)
-        x = np.ascontiguousarray(x.transpose(3, 1, 2, 0))
+        x = self._arrays[which][place].transpose(3, 1, 2, 0)
+        x = np.array(x, np.float32, order='C')
         score = None
         if x.shape[2:] == (_KINETICS_JOINTS, 3):
             x, score = np.ascontiguousarray(x[..., :2]), x[..., 2].copy()
