@@ -141,12 +141,10 @@ def _parse_fast(content: bytes) -> _Bodies | None:
     content = content.rstrip()
     if not content or len(content) > _FAST_BYTES:
         return None
-    if content.count(b'\n') > len(content) // _LINE_BYTES + 1000:
-        return None
-    if not hasattr(_local, 'parser'):
-        _local.parser = simdjson.Parser()
     text = np.frombuffer(content, np.uint8)
     newline, space = text == ord('\n'), text == ord(' ')
+    if np.count_nonzero(newline) > len(text) // _LINE_BYTES + 1000:
+        return None
     # Newlines and spaces become commas, carriage returns spaces; several times as fast
     # as bytes.translate.
     document = np.full(len(text) + 2, ord('['), np.uint8)
@@ -155,6 +153,8 @@ def _parse_fast(content: bytes) -> _Bodies | None:
     inside += space * np.uint8(ord(',') - ord(' '))
     inside += (text == ord('\r')) * np.uint8(ord(' ') - ord('\r'))
     document[-1] = ord(']')
+    if not hasattr(_local, 'parser'):
+        _local.parser = simdjson.Parser()
     try:
         numbers = _local.parser.parse(document.tobytes())
         values = np.frombuffer(numbers.as_buffer(of_type='d'))

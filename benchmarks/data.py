@@ -1,0 +1,256 @@
+"""How fast recordings become clips, and clips batches.
+
+    python benchmarks/data.py
+
+Compares, interleaved in one run and after their results were found equal:
+
+- parsing ``.skeleton`` files to coordinates, tracking states and body ids, here and
+  with a straightforward reader that goes line by line;
+- processing (reading, choosing persons, normalising, storing) by 1 and more processes;
+- feeding a model batches of 100 frames and 2 persons, from the store and with the
+  pipeline that normalises at every epoch, as PYSKL's and MMAction2's do.
+
+Prints medians, and quartiles in brackets. The files are made for it: random walks of
+one or two bodies for 85 frames on average, which is what NTU RGB+D has.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from contextlib import redirect_stderr
+from functools import partial
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+from torch_geometric.loader import DataLoader
+
+import pyg_msg3d.transforms as T
+from pyg_msg3d.data import SkeletonData
+from pyg_msg3d.datasets import NTU60
+from pyg_msg3d.io import SkeletonSequence, parse_skeleton
+
+_BODY_ID = 72057594037931101
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--files', type=int, default=240)
+    parser.add_argument('--repeats', type=int, default=15)
+    args = parser.parse_args()
+    torch.set_num_threads(1)  # Everything below is per core.
+    folder = Path(tempfile.mkdtemp())
+    try:
+        files = write_files(folder / 'raw', args.files)
+        size = sum(file.stat().st_size for file in files)
+        print(f'{len(files)} files of {size / len(files) / 1024:.0f} KiB')
+        parsing(files[: max(1, args.files // 4)], args.repeats)
+        processing(folder, args.files)
+        feeding(folder, args.repeats)
+    finally:
+        shutil.rmtree(folder)
+
+
+def write_files(folder: Path, count: int) -> list[Path]:
+    """``.skeleton`` files with all columns and as many digits as Kinect's have."""
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    files = []
+    for number in range(count):
+        name = f'S001C{2 + number % 2:03d}P{1 + number // 60:03d}R001A'
+        files.append(folder / f'{name}{1 + number % 60:03d}.skeleton')
+        frames, bodies = int(rng.integers(40, 131)), 1 + (rng.random() < 0.2)
+        lines = [str(frames)]
+        pose = rng.normal(size=(bodies, 25, 11)) * [
+            0.3,
+            0.8,
+            0.3,
+            *[50] * 4,
+            *[0.5] * 4,
+        ]
+        pose += [0, 0, 3, 280, 200, 1000, 500, 0, 0, 0, 0]
+        for _ in range(frames):
+            lines.append(str(bodies))
+            pose += rng.normal(size=pose.shape) * 0.02
+            for body in range(bodies):
+                lines.append(f'{_BODY_ID + body} 0 1 1 0 0 0 0.02764709 -0.0574508 2')
+                lines.append('25')
+                lines += [
+                    ' '.join(f'{value:.7g}' for value in joint) + ' 2'
+                    for joint in pose[body]
+                ]
+        files[-1].write_bytes(('\r\n'.join(lines) + '\r\n').encode())
+    return files
+
+
+# Parsing -----------------------------------------------------------------------
+
+
+def read_line_by_line(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Coordinates, tracking states and body ids [slots, frames, ...]: no more than what
+    the format says, and no check of anything."""
+    with path.open() as file:
+        num_frames = int(file.readline())
+        keypoints = np.zeros((4, num_frames, 25, 3), np.float32)
+        states = np.zeros((4, num_frames, 25), np.int8)
+        body_ids = np.zeros((4, num_frames), np.int64)
+        for frame in range(num_frames):
+            for slot in range(int(file.readline())):
+                body_ids[slot, frame] = int(file.readline().split()[0])
+                for joint in range(int(file.readline())):
+                    fields = file.readline().split()
+                    x, y, z = float(fields[0]), float(fields[1]), float(fields[2])
+                    keypoints[slot, frame, joint] = x, y, z
+                    states[slot, frame, joint] = int(fields[11])
+    return keypoints, states, body_ids
+
+
+def read_ours(path: Path) -> SkeletonSequence:
+    return parse_skeleton(path.read_bytes(), str(path))
+
+
+def parsing(files: list[Path], repeats: int) -> None:
+    for file in files:
+        ours, theirs = read_ours(file), read_line_by_line(file)
+        slots = len(ours.keypoints)
+        np.testing.assert_array_equal(ours.keypoints, theirs[0][:slots])
+        np.testing.assert_array_equal(ours.score * 2, theirs[1][:slots])
+        np.testing.assert_array_equal(ours.body_ids, theirs[2][:slots])
+    ours, theirs = interleave(
+        lambda: [read_ours(file) for file in files],
+        lambda: [read_line_by_line(file) for file in files],
+        repeats=repeats,
+    )
+    print(
+        f'\nParsing, files per second and core\n'
+        f'    line by line {rate(len(files), theirs)}\n'
+        f'    pyg_msg3d    {rate(len(files), ours)}\n'
+        f'    ratio        {ratio(theirs, ours)}'
+    )
+
+
+# Processing --------------------------------------------------------------------
+
+
+def processing(folder: Path, count: int) -> None:
+    raw = folder / 'raw'
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else 1
+    numbers = sorted({1, 2, 4, 8, 16, cores} & set(range(1, cores + 1)))
+
+    def run(workers: int) -> None:
+        root = folder / f'by{workers}'
+        # Each file several times, so that starting the workers counts for little.
+        NTU60(root, raw=[raw] * 8, num_workers=workers, force_reload=True)
+
+    with redirect_stderr(StringIO()):
+        times = interleave(*(partial(run, n) for n in numbers), repeats=5)
+    print('\nProcessing, files per second')
+    for number, seconds in zip(numbers, times, strict=True):
+        print(
+            f'    {number:2} processes {rate(8 * count, seconds)}, '
+            f'ratio {ratio(times[0], seconds)}'
+        )
+    stores = [NTU60(folder / f'by{number}').store.folder for number in numbers]
+    for store in stores[1:]:
+        for name in ('keypoints.npy', 'index.npz'):
+            assert (store / name).read_bytes() == (stores[0] / name).read_bytes()
+
+
+# Feeding -----------------------------------------------------------------------
+
+
+class NormaliseEveryTime(Dataset):
+    """Recordings in memory, normalised whenever they are read, as is usual."""
+
+    def __init__(self, dataset: NTU60, transform: T.Compose) -> None:
+        self.clips = list(dataset)
+        self.transform = T.Compose([T.PreNormalize3D(), transform])
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> SkeletonData:
+        return self.transform(self.clips[index])
+
+
+def feeding(folder: Path, repeats: int) -> None:
+    recipe = T.recipe('mmaction2')
+    print('\nFeeding, clips per second and core, of 100 frames and 2 persons')
+    for stream in ('joint', 'bone_motion'):
+        train = recipe.transform('ntu-rgb+d-mmaction', stream)
+        test = recipe.transform('ntu-rgb+d-mmaction', stream, train=False)
+        raw = folder / 'raw'
+        with redirect_stderr(StringIO()):
+            plain = NTU60(folder / 'plain', raw=raw, recipe=None, persons='tracked')
+            stored = [
+                NTU60(folder / 'stored', raw=raw, transform=transform)
+                for transform in (test, train)
+            ]
+        usual = [NormaliseEveryTime(plain, t) for t in (test, train)]
+        # In testing, nothing is random: both give the same.
+        for ours, theirs in zip(batches(stored[0]), batches(usual[0]), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+        times = interleave(
+            partial(consume, stored[1]),
+            partial(consume, usual[1]),
+            repeats=repeats,
+        )
+        count = len(stored[1])
+        print(
+            f'    {stream}\n'
+            f'        normalised at every epoch {rate(count, times[1])}\n'
+            f'        from the store            {rate(count, times[0])}\n'
+            f'        ratio                     {ratio(times[1], times[0])}'
+        )
+
+
+def batches(dataset: Dataset) -> Iterable[torch.Tensor]:
+    for batch in DataLoader(dataset, batch_size=32):
+        yield batch.x
+
+
+def consume(dataset: Dataset) -> None:
+    for tensor in batches(dataset):
+        assert tensor.shape[1:] == (2, 100, 25, 3)
+
+
+# Timing ------------------------------------------------------------------------
+
+
+def interleave(*functions: Callable[[], object], repeats: int) -> list[list[float]]:
+    """The seconds of each, one after the other in every round, after a first round that
+    does not count."""
+    times: list[list[float]] = [[] for _ in functions]
+    for repeat in range(repeats + 1):
+        for function, seconds in zip(functions, times, strict=True):
+            begin = time.perf_counter()
+            function()
+            if repeat:
+                seconds.append(time.perf_counter() - begin)
+    return times
+
+
+def rate(count: int, seconds: list[float]) -> str:
+    low, middle, high = quartiles([count / s for s in seconds])
+    return f'{middle:8,.0f} ({low:,.0f} to {high:,.0f})'
+
+
+def ratio(slow: list[float], fast: list[float]) -> str:
+    low, middle, high = quartiles([a / b for a, b in zip(slow, fast, strict=True)])
+    return f'{middle:8.2f} ({low:.2f} to {high:.2f})'
+
+
+def quartiles(values: list[float]) -> list[float]:
+    return statistics.quantiles(values, n=4)
+
+
+if __name__ == '__main__':
+    main()
