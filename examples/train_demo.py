@@ -3,12 +3,15 @@
     python examples/train_demo.py
 
 Synthetic people perform thirteen actions before random cameras; the test subjects are
-never seen in training. Leaves curves, a still picture and an animation of each class
-in the run folder.
+never seen in training. They are written as the .skeleton files of NTU RGB+D and read,
+processed and stored as real ones would be. Leaves curves, a still picture and an
+animation of each class in the run folder.
 """
 
 import argparse
+import shutil
 import time
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -17,7 +20,8 @@ from torch_geometric.loader import DataLoader
 
 import pyg_msg3d.transforms as T
 from pyg_msg3d import MSG3D
-from pyg_msg3d.datasets import SyntheticActions
+from pyg_msg3d.datasets import SkeletonFolder, SyntheticActions
+from pyg_msg3d.io import write_folder
 from pyg_msg3d.training import fit
 from pyg_msg3d.visualize import animate, contact_sheet, plot_history
 
@@ -39,12 +43,20 @@ def main() -> None:
     centre = T.Centre(joint=1)
     # The y axis points up: wherever the camera stood, it may have stood elsewhere.
     turn = T.RandomRotation(180, axes=(1,))
-    train = SyntheticActions(
+    data = record(args.run_dir / 'data')
+    train = SkeletonFolder(
+        data,
         'train',
-        transform=T.Compose([centre, turn, T.SampleFrames(args.frames, random=True)]),
+        persons='tracked',
+        transform=T.Compose(
+            [centre, turn, T.SampleFrames(args.frames, random=True), T.PadPersons()]
+        ),
     )
-    test = SyntheticActions(
-        'test', transform=T.Compose([centre, T.SampleFrames(args.frames)])
+    test = SkeletonFolder(
+        data,
+        'test',
+        persons='tracked',
+        transform=T.Compose([centre, T.SampleFrames(args.frames), T.PadPersons()]),
     )
     print(
         f'{len(train)} clips train, {len(test)} clips of other subjects test, '
@@ -74,7 +86,8 @@ def main() -> None:
     print('Drawing ...', flush=True)
     plot_history(history, args.run_dir / 'curves.png')
     # One clip of each class; the last person to perform it is as good as any.
-    examples = {test.classes[int(clip.y)]: clip.x for clip in test.clips}
+    clips = [test.get(index) for index in range(len(test))]
+    examples = {test.classes[int(clip.y)]: clip.x for clip in clips}
     contact_sheet(list(examples.items()), test.skeleton, args.run_dir / 'actions.png')
     for name, x in examples.items():
         path = args.run_dir / f'{name.replace(" ", "_")}.gif'
@@ -84,6 +97,15 @@ def main() -> None:
         f'{seconds:.0f} s of training\n'
         f'Pictures: {args.run_dir}/curves.png, actions.png and a .gif per action'
     )
+
+
+def record(folder: Path) -> Path:
+    """Writes the demo data as recordings, and the table of their classes and splits."""
+    shutil.rmtree(folder, ignore_errors=True)
+    print('Recording synthetic actors ...', flush=True)
+    both = SyntheticActions('train'), SyntheticActions('test')
+    write_folder(folder, chain(*(actions.recordings() for actions in both)))
+    return folder
 
 
 if __name__ == '__main__':

@@ -4,7 +4,7 @@ from pyg_msg3d.datasets.kinetics import KineticsSkeleton
 from pyg_msg3d.datasets.ntu import NTU60, NTU120
 from pyg_msg3d.datasets.nw_ucla import NWUCLA
 from pyg_msg3d.datasets.persons import select_persons
-from pyg_msg3d.datasets.stored import StoredSkeletonDataset
+from pyg_msg3d.datasets.stored import StoredSkeletonDataset, skeleton_of
 from pyg_msg3d.datasets.synthetic import SyntheticActions
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     'StoredSkeletonDataset',
     'SyntheticActions',
     'select_persons',
+    'skeleton_of',
 ]

@@ -9,18 +9,6 @@ from pyg_msg3d.datasets.in_memory import InMemorySkeletonDataset
 from pyg_msg3d.io import NWUCLAReader
 from pyg_msg3d.skeletons import skeleton
 
-_CLASSES = (
-    'pick up with one hand',
-    'pick up with two hands',
-    'drop trash',
-    'walk around',
-    'sit down',
-    'stand up',
-    'donning',
-    'doffing',
-    'throw',
-    'carry',
-)
 _SPLITS = ('train', 'test')
 
 
@@ -76,7 +64,7 @@ class NWUCLA(InMemorySkeletonDataset):
                 sequence = reader[index]
                 x = torch.from_numpy(sequence.keypoints)
                 clips.append(SkeletonData(x, sequence.label, name))
-        super().__init__(clips, skeleton('kinect-20'), _CLASSES, transform)
+        super().__init__(clips, skeleton('kinect-20'), reader.classes, transform)
 
 
 def _find(root: Path) -> Path:

@@ -1,7 +1,7 @@
 """Reading and writing the files that skeletons come in."""
 
 from pyg_msg3d.io.ctrgcn import CTRGCNReader
-from pyg_msg3d.io.folder import FolderReader
+from pyg_msg3d.io.folder import FolderReader, write_folder
 from pyg_msg3d.io.joined import JoinedReader
 from pyg_msg3d.io.kinetics import KineticsReader
 from pyg_msg3d.io.mediapipe import from_landmarks
@@ -34,5 +34,6 @@ __all__ = [
     'parse_skeleton',
     'read',
     'unpickle',
+    'write_folder',
     'write_skeleton',
 ]

@@ -2,13 +2,16 @@
 
 import csv
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
 
+import numpy as np
+
 from pyg_msg3d.data import SkeletonDataError
-from pyg_msg3d.io.ntu import parse_skeleton
+from pyg_msg3d.io.ntu import parse_skeleton, write_skeleton
 from pyg_msg3d.io.reader import Reader
 from pyg_msg3d.io.recording import read_recording
 from pyg_msg3d.io.sequence import SkeletonSequence
@@ -146,3 +149,34 @@ def _row(
     if label.isdecimal() and len(label) > 9:
         raise SkeletonDataError(f'{where}: {label[:40]} is no number of a class')
     return stem, dot + ending, label, record.get('split') or ''
+
+
+def write_folder(
+    root: str | PathLike, recordings: Iterable[tuple[SkeletonSequence, str, str]]
+) -> None:
+    r"""Writes recordings and their table, for :class:`FolderReader`: ``.skeleton``
+    files where they have 25 joints in 3D, ``.npz`` files otherwise.
+
+    Args:
+        root (str or path): The folder.
+        recordings (iterable): Each with the name of its class and of its split, which
+            may be empty.
+    """
+    root = Path(root)
+    root.mkdir(parents=True, exist_ok=True)
+    temporary = root / f'{_TABLE}.tmp'
+    with temporary.open('w', encoding='utf-8', newline='') as file:
+        table = csv.writer(file)
+        table.writerow(['file', 'label', 'split'])
+        for sequence, label, split in recordings:
+            suffix = '.npz'
+            if sequence.keypoints.shape[2:] == (25, 3):
+                suffix = '.skeleton'
+                write_skeleton(root / f'{sequence.name}.skeleton', sequence)
+            else:
+                known = {'score': sequence.score, 'image_size': sequence.image_size}
+                fields = {k: np.array(v) for k, v in known.items() if v is not None}
+                path = root / f'{sequence.name}.npz'
+                np.savez(path, keypoints=sequence.keypoints, **fields)  # type: ignore
+            table.writerow([sequence.name + suffix, label, split])
+    temporary.replace(root / _TABLE)  # There only when all that it names is there.

@@ -11,6 +11,7 @@ import io
 import re
 import threading
 from array import array
+from functools import cache
 from os import PathLike
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -52,6 +53,13 @@ class SampleName(NamedTuple):
         return 'S{:03d}C{:03d}P{:03d}R{:03d}A{:03d}'.format(*self)
 
 
+@cache
+def class_names() -> tuple[str, ...]:
+    """The names of the 120 actions, of which the first 60 are NTU RGB+D 60's."""
+    names = Path(__file__).with_name('ntu_classes.txt').read_text()
+    return tuple(names.splitlines())
+
+
 class NTUReader(Reader):
     r"""``.skeleton`` files of NTU RGB+D: one, a folder of them, or the distributed zip
     archive without unpacking. Labels come from the names, ``SsssCcccPpppRrrrAaaa``;
@@ -68,6 +76,7 @@ class NTUReader(Reader):
         self.files = Files(path)
         self._members = self.files.ending('.skeleton')
         self.names = [PurePosixPath(name).stem for name in self._members]
+        self.classes = class_names()
 
     def read(self, index: int) -> SkeletonSequence:
         """Reads one file."""

@@ -14,7 +14,19 @@ from pyg_msg3d.io.jsons import parse_json
 from pyg_msg3d.io.reader import Reader
 from pyg_msg3d.io.sequence import SkeletonSequence
 
-_JOINTS, _CLASSES = 20, 10
+_JOINTS = 20
+_CLASSES = (
+    'pick up with one hand',
+    'pick up with two hands',
+    'drop trash',
+    'walk around',
+    'sit down',
+    'stand up',
+    'donning',
+    'doffing',
+    'throw',
+    'carry',
+)
 _TRAIN_VIEWS = (1, 2)
 
 
@@ -50,6 +62,7 @@ class NWUCLAReader(Reader):
     def __init__(self, path: str | PathLike) -> None:
         super().__init__(path)
         self.files = Files(path)
+        self.classes = _CLASSES
         self._members: list[str] = []
         splits: dict[str, list[str]] = {'train': [], 'test': []}
         for member in self.files.ending('.json'):
@@ -82,9 +95,9 @@ class NWUCLAReader(Reader):
                 f'3] with at least one frame (got {list(x.shape)})'
             )
         label = as_label(record['label'], where)
-        if label is None or not 1 <= label <= _CLASSES:
+        if label is None or not 1 <= label <= len(_CLASSES):
             raise SkeletonDataError(
-                f"'{where}': 'label' must be 1 to {_CLASSES} (got {label})"
+                f"'{where}': 'label' must be 1 to {len(_CLASSES)} (got {label})"
             )
         return SkeletonSequence(
             np.ascontiguousarray(x[None]),

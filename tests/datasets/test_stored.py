@@ -27,13 +27,13 @@ from pyg_msg3d.data import SkeletonDataError
 from pyg_msg3d.datasets import NTU60, NTU120, KineticsSkeleton, SkeletonFolder
 from pyg_msg3d.datasets.ntu.protocols import (
     PROTOCOLS,
-    class_names,
     missing_samples,
     samples,
     split_of,
 )
 from pyg_msg3d.datasets.store import ClipStore
 from pyg_msg3d.io import SampleName
+from pyg_msg3d.io.ntu import class_names
 
 # Which samples there are -------------------------------------------------------
 
@@ -72,10 +72,11 @@ def test_facts():
     assert sum(SampleName.parse(name).setup <= 17 for name in missing_samples()) == 302
     assert len(set(samples(120))) == 113_945
     assert set(samples(60)) < set(samples(120))
-    for benchmark in PROTOCOLS:
-        assert len(set(class_names(benchmark))) == benchmark
-    assert class_names(120)[0] == 'drink water'
-    assert class_names(120)[119].startswith('finger-guessing game')
+    assert set(PROTOCOLS) == {60, 120}
+    assert len(set(class_names())) == 120
+    assert class_names()[0] == 'drink water'
+    assert class_names()[59] == 'walking apart from each other'
+    assert class_names()[119].startswith('finger-guessing game')
 
 
 # NTU RGB+D ---------------------------------------------------------------------

@@ -7,12 +7,12 @@ from pyg_msg3d.data import SkeletonData, SkeletonDataError
 from pyg_msg3d.datasets.ntu.protocols import (
     PROTOCOLS,
     SPLITS,
-    class_names,
     missing_samples,
     split_of,
 )
 from pyg_msg3d.datasets.stored import StoredSkeletonDataset, skeleton_of
 from pyg_msg3d.io import SampleName
+from pyg_msg3d.io.ntu import class_names
 from pyg_msg3d.skeletons import Skeleton, skeleton
 
 # What other formats call their splits.
@@ -103,7 +103,7 @@ class _NTU(StoredSkeletonDataset):
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the actions, in the order of labels."""
-        return class_names(self.benchmark)
+        return class_names()[: self.benchmark]
 
 
 class NTU60(_NTU):

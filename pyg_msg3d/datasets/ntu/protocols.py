@@ -79,10 +79,3 @@ def samples(benchmark: int) -> Iterator[str]:
             name = str(SampleName(*parts))
             if name not in missing_samples():
                 yield name
-
-
-@cache
-def class_names(benchmark: int) -> tuple[str, ...]:
-    """The names of the actions, in the order of labels."""
-    names = (_HERE / 'classes.txt').read_text().splitlines()
-    return tuple(names[:benchmark])

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -7,9 +7,11 @@ from pyg_msg3d.data import SkeletonData
 from pyg_msg3d.datasets.in_memory import InMemorySkeletonDataset
 from pyg_msg3d.datasets.synthetic.actions import ACTIONS, face_each_other
 from pyg_msg3d.datasets.synthetic.body import Body, rotation
+from pyg_msg3d.io import SkeletonSequence
 from pyg_msg3d.skeletons import skeleton
 
 _SPLITS = ('train', 'test')
+_FIRST_BODY_ID = 72057594037927937  # As large as Kinect's are.
 
 
 class SyntheticActions(InMemorySkeletonDataset):
@@ -26,7 +28,7 @@ class SyntheticActions(InMemorySkeletonDataset):
     ======== =========== ====== ======= ======= =======
     classes  subjects    joints persons frames  clips
     ======== =========== ====== ======= ======= =======
-    13       16 train    25     1 or 2  40-90   832
+    13       48 train    25     1 or 2  40-90   1,248
     13       8 test      25     1 or 2  40-90   208
     ======== =========== ====== ======= ======= =======
 
@@ -36,7 +38,7 @@ class SyntheticActions(InMemorySkeletonDataset):
         num_subjects (int, optional): The subjects of the split. (default: 48
             for training, 8 for testing)
         clips_per_subject (int, optional): How often each subject does each action.
-            (default: 4 for training, 2 for testing)
+            (default: :obj:`2`)
         noise (float, optional): The standard deviation of the sensor noise, in
             metres. (default: :obj:`0.01`)
         dropout (float, optional): The share of joints that a frame has lost.
@@ -80,6 +82,22 @@ class SyntheticActions(InMemorySkeletonDataset):
                         )
                     )
         super().__init__(clips, skeleton('ntu-rgb+d'), tuple(ACTIONS), transform)
+        self.split = split
+
+    def recordings(self) -> Iterator[tuple[SkeletonSequence, str, str]]:
+        """The clips as a Kinect would have recorded them, each with its class and its
+        split: what :func:`pyg_msg3d.io.write_folder` writes."""
+        for clip in self.clips:
+            x = clip.x.numpy()
+            tracked = (x != 0).any(-1).astype(np.float32)
+            ids = np.arange(len(x)) + _FIRST_BODY_ID
+            body_ids = np.broadcast_to(ids[:, None], x.shape[:2])
+            label = int(clip.y)
+            yield (
+                SkeletonSequence(x, clip.name, tracked, label, body_ids=body_ids),
+                self.classes[label],
+                self.split,
+            )
 
 
 def _record(
