@@ -184,7 +184,9 @@ class Findings:
         axes[0].set_title('recordings per class')
         if len(columns) > 1:
             fig.legend(loc='outside lower left', ncols=len(columns))
-        axes[1].hist(self.frames, bins=40)
+        low, high = min(self.frames), max(self.frames)
+        width = -(-(high - low + 1) // 40)  # Whole frames, at most 40 bars.
+        axes[1].hist(self.frames, bins=np.arange(low, high + width + 1, width))
         axes[1].set_title('frames of a recording')
         number = Counter(self.persons)
         axes[2].bar(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skeleton_files import BODY_ID, pose, skeleton_text
@@ -165,6 +166,7 @@ def recordings(folder: Path, count: int) -> None:
 
 def process(root: str, raw: str, num_workers: int) -> None:
     os.setpgrp()  # So that workers can be killed with it.
+    torch.set_num_threads(1)  # OpenMP's threads do not survive a fork.
     NTU60(root, raw=raw, num_workers=num_workers)
 
 
