@@ -1,5 +1,6 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from os import PathLike
+from typing import Any
 
 import numpy as np
 
@@ -31,18 +32,9 @@ class SkeletonFolder(StoredSkeletonDataset):
         recipe (str, optional): ``'mmaction2'``, ``'official'`` or none, see
             :func:`pyg_msg3d.transforms.recipe`; they know NTU RGB+D's joints in 3D, and
             any in 2D. (default: :obj:`None`)
-        persons (str, optional): Who is in a clip, see :func:`select_persons`; by
-            default all, or as the recipe has it.
         transform (callable, optional): Applied to a clip whenever it is read.
-        pre_transform (callable, optional): Applied to a clip when it is processed,
-            instead of what the recipe has.
-        raw (path or sequence of paths, optional): Where the recordings are, if not in
-            ``root`` or ``root/raw``.
-        num_workers (int, optional): The processes that process, by default one for each
-            core.
-        strict (bool, optional): Stop at the first recording that cannot be read.
-            (default: :obj:`False`)
-        force_reload (bool, optional): Process again. (default: :obj:`False`)
+        **kwargs (optional): Other arguments of :class:`StoredSkeletonDataset`: where
+            the recordings are, who is in a clip, how to process.
 
     Raises:
         FileNotFoundError: If there are no recordings.
@@ -56,27 +48,12 @@ class SkeletonFolder(StoredSkeletonDataset):
         split: str | None = None,
         skeleton: str | Skeleton | None = None,
         recipe: str | None = None,
-        persons: str | None = None,
         transform: Callable[[SkeletonData], SkeletonData] | None = None,
-        pre_transform: Callable[[SkeletonData], SkeletonData] | None = None,
-        raw: str | PathLike | Sequence[str | PathLike] | None = None,
-        num_workers: int | None = None,
-        strict: bool = False,
-        force_reload: bool = False,
+        **kwargs: Any,
     ) -> None:
         self.split = split
         self._skeleton = None if skeleton is None else look_up(skeleton)
-        super().__init__(
-            root,
-            raw=raw,
-            persons=persons,
-            recipe=recipe,
-            transform=transform,
-            pre_transform=pre_transform,
-            num_workers=num_workers,
-            strict=strict,
-            force_reload=force_reload,
-        )
+        super().__init__(root, recipe=recipe, transform=transform, **kwargs)
         joints = self.store.shape[0]
         if self._skeleton is not None and self._skeleton.num_joints != joints:
             raise SkeletonDataError(

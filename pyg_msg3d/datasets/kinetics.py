@@ -1,5 +1,6 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from os import PathLike
+from typing import Any
 
 import numpy as np
 
@@ -28,19 +29,10 @@ class KineticsSkeleton(StoredSkeletonDataset):
             (default: :obj:`"train"`)
         recipe (str, optional): ``'official'``, ``'mmaction2'`` or none, see
             :func:`pyg_msg3d.transforms.recipe`. (default: ``'official'``)
-        persons (str, optional): Who is in a clip, see :func:`select_persons`; by
-            default as the recipe has it, ``'score'`` with ``'official'``.
         transform (callable, optional): Applied to a clip whenever it is read;
             ``recipe(...).transform(dataset.skeleton, dims=2)`` makes what models take.
-        pre_transform (callable, optional): Applied to a clip when it is processed,
-            instead of what the recipe has.
-        raw (path or sequence of paths, optional): Where the recordings are, if not in
-            ``root/raw``.
-        num_workers (int, optional): The processes that process, by default one for each
-            core.
-        strict (bool, optional): Stop at the first recording that cannot be read.
-            (default: :obj:`False`)
-        force_reload (bool, optional): Process again. (default: :obj:`False`)
+        **kwargs (optional): Other arguments of :class:`StoredSkeletonDataset`: where
+            the recordings are, who is in a clip, how to process.
 
     Raises:
         FileNotFoundError: If there are no recordings.
@@ -52,28 +44,13 @@ class KineticsSkeleton(StoredSkeletonDataset):
         root: str | PathLike,
         split: str = 'train',
         recipe: str | None = 'official',
-        persons: str | None = None,
         transform: Callable[[SkeletonData], SkeletonData] | None = None,
-        pre_transform: Callable[[SkeletonData], SkeletonData] | None = None,
-        raw: str | PathLike | Sequence[str | PathLike] | None = None,
-        num_workers: int | None = None,
-        strict: bool = False,
-        force_reload: bool = False,
+        **kwargs: Any,
     ) -> None:
         if split not in _SPLITS:
             raise ValueError(f"'split' must be 'train' or 'test' (got {split!r})")
         self.split = split
-        super().__init__(
-            root,
-            raw=raw,
-            persons=persons,
-            recipe=recipe,
-            transform=transform,
-            pre_transform=pre_transform,
-            num_workers=num_workers,
-            strict=strict,
-            force_reload=force_reload,
-        )
+        super().__init__(root, recipe=recipe, transform=transform, **kwargs)
 
     def select(self) -> np.ndarray:
         """The clips of the store that are in the split."""

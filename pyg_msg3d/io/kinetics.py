@@ -8,17 +8,16 @@ import numpy as np
 
 from pyg_msg3d.data import SkeletonDataError
 from pyg_msg3d.io.fields import as_floats, as_label
-from pyg_msg3d.io.files import Files
 from pyg_msg3d.io.jsons import parse_json
 from pyg_msg3d.io.limits import check_array
-from pyg_msg3d.io.reader import Reader
+from pyg_msg3d.io.reader import FilesReader
 from pyg_msg3d.io.sequence import SkeletonSequence
 
 _JOINTS = 18
 _LABEL_FILE = '_label.json'
 
 
-class KineticsReader(Reader):
+class KineticsReader(FilesReader):
     r"""Kinetics-skeleton: a JSON file per clip in folders ``kinetics_train`` and
     ``kinetics_val``, with ``kinetics_train_label.json`` and ``kinetics_val_label.json``
     beside them. Coordinates are shares of the image, 18 joints of OpenPose.
@@ -37,12 +36,10 @@ class KineticsReader(Reader):
     format = 'Kinetics-skeleton JSON'
 
     def __init__(self, path: str | PathLike) -> None:
-        super().__init__(path)
-        self.files = Files(path)
+        super().__init__(path, '.json')
         self._labels: dict[str, int | None] = {}
-        found = self.files.ending('.json')
-        self._members = [name for name in found if not name.endswith(_LABEL_FILE)]
-        self.names = [PurePosixPath(name).stem for name in self._members]
+        found = self._members
+        self._set_members([name for name in found if not name.endswith(_LABEL_FILE)])
         self.splits = self._read_label_files(
             [name for name in found if name.endswith(_LABEL_FILE)]
         )
@@ -74,9 +71,8 @@ class KineticsReader(Reader):
 
     def read(self, index: int) -> SkeletonSequence:
         """Reads one clip."""
-        member, name = self._members[index], self.names[index]
-        where = self.files.where(member)
-        content = self.files.read(member)
+        name = self.names[index]
+        content, where = self.content(index)
         record = parse_json(content, where)
         if not isinstance(record, dict) or not isinstance(record.get('data'), list):
             raise SkeletonDataError(
@@ -97,10 +93,6 @@ class KineticsReader(Reader):
             label=known if label is None else label,
             path=where,
         )
-
-    def size(self, index: int) -> int:
-        """The bytes of the file."""
-        return self.files.size(self._members[index])
 
 
 def _poses(

@@ -13,16 +13,15 @@ import threading
 from array import array
 from functools import cache
 from os import PathLike
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import simdjson
 
 from pyg_msg3d.data import SkeletonDataError
-from pyg_msg3d.io.files import Files
 from pyg_msg3d.io.limits import check_array
-from pyg_msg3d.io.reader import Reader
+from pyg_msg3d.io.reader import FilesReader
 from pyg_msg3d.io.sequence import SkeletonSequence
 
 _JOINTS, _BODY_FIELDS, _JOINT_FIELDS = 25, 10, 12
@@ -60,7 +59,7 @@ def class_names() -> tuple[str, ...]:
     return tuple(names.splitlines())
 
 
-class NTUReader(Reader):
+class NTUReader(FilesReader):
     r"""``.skeleton`` files of NTU RGB+D: one, a folder of them, or the distributed zip
     archive without unpacking. Labels come from the names, ``SsssCcccPpppRrrrAaaa``;
     other names have none.
@@ -72,20 +71,12 @@ class NTUReader(Reader):
     format = 'NTU RGB+D .skeleton'
 
     def __init__(self, path: str | PathLike) -> None:
-        super().__init__(path)
-        self.files = Files(path)
-        self._members = self.files.ending('.skeleton')
-        self.names = [PurePosixPath(name).stem for name in self._members]
+        super().__init__(path, '.skeleton')
         self.classes = class_names()
 
     def read(self, index: int) -> SkeletonSequence:
         """Reads one file."""
-        member = self._members[index]
-        return parse_skeleton(self.files.read(member), self.files.where(member))
-
-    def size(self, index: int) -> int:
-        """The bytes of the file."""
-        return self.files.size(self._members[index])
+        return parse_skeleton(*self.content(index))
 
 
 class _Bodies(NamedTuple):

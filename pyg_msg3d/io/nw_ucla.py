@@ -2,16 +2,14 @@
 
 import re
 from os import PathLike
-from pathlib import PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
 
 from pyg_msg3d.data import SkeletonDataError
 from pyg_msg3d.io.fields import as_floats, as_label
-from pyg_msg3d.io.files import Files
 from pyg_msg3d.io.jsons import parse_json
-from pyg_msg3d.io.reader import Reader
+from pyg_msg3d.io.reader import FilesReader
 from pyg_msg3d.io.sequence import SkeletonSequence
 
 _JOINTS = 20
@@ -45,7 +43,7 @@ class NWUCLAName(NamedTuple):
         return None if match is None else cls(*map(int, match.groups()))
 
 
-class NWUCLAReader(Reader):
+class NWUCLAReader(FilesReader):
     r"""The skeletons of NW-UCLA: ``all_sqe.zip`` as it is, the unpacked folder, or one
     ``aAA_sSS_eEE_vVV.json`` of it. One person, 20 joints of Kinect v1 in metres. Views
     1 and 2 train, view 3 tests.
@@ -60,29 +58,24 @@ class NWUCLAReader(Reader):
     format = 'NW-UCLA JSON'
 
     def __init__(self, path: str | PathLike) -> None:
-        super().__init__(path)
-        self.files = Files(path)
+        super().__init__(path, '.json')
         self.classes = _CLASSES
-        self._members: list[str] = []
+        # In a folder there may be others; a single file may be called as it likes.
+        if len(self._members) > 1:
+            known = zip(self._members, map(NWUCLAName.parse, self.names), strict=True)
+            self._set_members([member for member, parts in known if parts])
         splits: dict[str, list[str]] = {'train': [], 'test': []}
-        for member in self.files.ending('.json'):
-            name = PurePosixPath(member).stem
+        for name in self.names:
             parts = NWUCLAName.parse(name)
-            # A single file may be called as it likes.
-            if parts is None and len(self.files.names) > 1:
-                continue
-            self._members.append(member)
             if parts is not None:
                 split = 'train' if parts.view in _TRAIN_VIEWS else 'test'
                 splits[split].append(name)
-        self.names = [PurePosixPath(member).stem for member in self._members]
         self.splits = splits
 
     def read(self, index: int) -> SkeletonSequence:
         """Reads one sequence."""
-        member = self._members[index]
-        where = self.files.where(member)
-        record = parse_json(self.files.read(member), where)
+        content, where = self.content(index)
+        record = parse_json(content, where)
         if not isinstance(record, dict) or not {'skeletons', 'label'} <= set(record):
             raise SkeletonDataError(
                 f"'{where}' is not a sequence of NW-UCLA: expected JSON with "
@@ -105,7 +98,3 @@ class NWUCLAReader(Reader):
             label=label - 1,
             path=where,
         )
-
-    def size(self, index: int) -> int:
-        """The bytes of the file."""
-        return self.files.size(self._members[index])

@@ -1,9 +1,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import overload
 
+from pyg_msg3d.io.files import Files
 from pyg_msg3d.io.sequence import SkeletonSequence
 
 
@@ -61,3 +62,26 @@ class Reader(Sequence[SkeletonSequence], ABC):
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}('{self.path}', {len(self)})"
+
+
+class FilesReader(Reader):
+    """A reader of a file for each recording, named after it: of one, or of those in a
+    folder or a zip archive."""
+
+    def __init__(self, path: str | PathLike, suffix: str) -> None:
+        super().__init__(path)
+        self.files = Files(path)
+        self._set_members(self.files.ending(suffix))
+
+    def _set_members(self, members: Sequence[str]) -> None:
+        self._members = members
+        self.names = [PurePosixPath(member).stem for member in members]
+
+    def content(self, index: int) -> tuple[bytes, str]:
+        """The content of a recording's file, and what messages call the file."""
+        member = self._members[index]
+        return self.files.read(member), self.files.where(member)
+
+    def size(self, index: int) -> int:
+        """The bytes of the file."""
+        return self.files.size(self._members[index])

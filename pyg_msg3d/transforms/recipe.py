@@ -42,6 +42,11 @@ class Recipe(ABC):
         """What is done once to a clip of so many dimensions."""
 
     @abstractmethod
+    def frames(
+        self, dims: int, train: bool, num_clips: int
+    ) -> tuple[list[BaseTransform], list[BaseTransform]]:
+        """What makes clips equally long, before and after a stream is made of them."""
+
     def transform(
         self,
         skeleton: str | Skeleton,
@@ -64,6 +69,16 @@ class Recipe(ABC):
                 :obj:`10` for MMAction2's published results. (default: :obj:`1`)
             num_persons (int, optional): The persons of a clip. (default: :obj:`2`)
         """
+        if stream not in STREAMS:
+            raise ValueError(
+                f"'stream' must be one of {', '.join(STREAMS)} (got {stream!r})"
+            )
+        before, steps = self.frames(dims, train, num_clips)
+        if stream.endswith('motion'):
+            steps = [ToMotion(), *steps]
+        if stream.startswith('bone'):
+            steps = [JointToBone(skeleton), *steps]
+        return Compose([*before, *steps, ScoreChannel(), PadPersons(num_persons)])
 
 
 class _MMAction2(Recipe):
@@ -76,18 +91,11 @@ class _MMAction2(Recipe):
     def pre_transform(self, dims: int) -> BaseTransform:
         return PreNormalize3D() if dims == 3 else PreNormalize2D()
 
-    def transform(
-        self,
-        skeleton: str | Skeleton,
-        stream: str = 'joint',
-        dims: int = 3,
-        train: bool = True,
-        num_clips: int = 1,
-        num_persons: int = 2,
-    ) -> BaseTransform:
+    def frames(
+        self, dims: int, train: bool, num_clips: int
+    ) -> tuple[list[BaseTransform], list[BaseTransform]]:
         sample = UniformSampleFrames(self.num_frames, num_clips, test=not train)
-        steps = [*_stream(stream, skeleton), sample]
-        return Compose([*steps, ScoreChannel(), PadPersons(num_persons)])
+        return [], [sample]
 
 
 class _Official(Recipe):
@@ -102,38 +110,17 @@ class _Official(Recipe):
             return PreNormalizeKinetics()
         return Compose([DropNullFrames(), Align()])
 
-    def transform(
-        self,
-        skeleton: str | Skeleton,
-        stream: str = 'joint',
-        dims: int = 3,
-        train: bool = True,
-        num_clips: int = 1,
-        num_persons: int = 2,
-    ) -> BaseTransform:
+    def frames(
+        self, dims: int, train: bool, num_clips: int
+    ) -> tuple[list[BaseTransform], list[BaseTransform]]:
         if num_clips != 1:
             raise ValueError(
                 f"The recipe 'official' makes one clip of a recording (got num_clips="
                 f'{num_clips})'
             )
-        steps: list[BaseTransform] = [PadFrames(self.num_frames)]
-        if dims == 3:
-            steps = [Replay(self.num_frames), Centre(1, per_frame=True)]
-        steps += _stream(stream, skeleton)
-        return Compose([*steps, ScoreChannel(), PadPersons(num_persons)])
-
-
-def _stream(stream: str, skeleton: str | Skeleton) -> list[BaseTransform]:
-    if stream not in STREAMS:
-        raise ValueError(
-            f"'stream' must be one of {', '.join(STREAMS)} (got {stream!r})"
-        )
-    steps: list[BaseTransform] = []
-    if stream.startswith('bone'):
-        steps.append(JointToBone(skeleton))
-    if stream.endswith('motion'):
-        steps.append(ToMotion())
-    return steps
+        if dims == 2:
+            return [PadFrames(self.num_frames)], []
+        return [Replay(self.num_frames), Centre(1, per_frame=True)], []
 
 
 _RECIPES: dict[str, Recipe] = {r.name: r for r in (_MMAction2(), _Official())}

@@ -1,5 +1,6 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from os import PathLike
+from typing import Any
 
 import numpy as np
 
@@ -28,13 +29,8 @@ class _NTU(StoredSkeletonDataset):
         split: str = 'train',
         protocol: str = 'xsub',
         recipe: str | None = 'mmaction2',
-        persons: str | None = None,
         transform: Callable[[SkeletonData], SkeletonData] | None = None,
-        pre_transform: Callable[[SkeletonData], SkeletonData] | None = None,
-        raw: str | PathLike | Sequence[str | PathLike] | None = None,
-        num_workers: int | None = None,
-        strict: bool = False,
-        force_reload: bool = False,
+        **kwargs: Any,
     ) -> None:
         known = PROTOCOLS[self.benchmark]
         if protocol not in known:
@@ -47,17 +43,7 @@ class _NTU(StoredSkeletonDataset):
             )
         self.split = split
         self.protocol = protocol
-        super().__init__(
-            root,
-            raw=raw,
-            persons=persons,
-            recipe=recipe,
-            transform=transform,
-            pre_transform=pre_transform,
-            num_workers=num_workers,
-            strict=strict,
-            force_reload=force_reload,
-        )
+        super().__init__(root, recipe=recipe, transform=transform, **kwargs)
 
     def exclude(self, name: str) -> str | None:
         """Why a recording is no part of the data set, or None if it is."""
@@ -135,19 +121,10 @@ class NTU60(_NTU):
             (default: :obj:`"xsub"`)
         recipe (str, optional): ``'mmaction2'``, ``'official'`` or none, see
             :func:`pyg_msg3d.transforms.recipe`. (default: ``'mmaction2'``)
-        persons (str, optional): Who is in a clip, see :func:`select_persons`; by
-            default as the recipe has it: ``'tracked'`` or ``'energy'``.
         transform (callable, optional): Applied to a clip whenever it is read;
             ``recipe(...).transform(dataset.skeleton)`` makes what models take.
-        pre_transform (callable, optional): Applied to a clip when it is processed,
-            instead of what the recipe has.
-        raw (path or sequence of paths, optional): Where the recordings are, if not in
-            ``root/raw``.
-        num_workers (int, optional): The processes that process, by default one for each
-            core.
-        strict (bool, optional): Stop at the first recording that cannot be read.
-            (default: :obj:`False`)
-        force_reload (bool, optional): Process again. (default: :obj:`False`)
+        **kwargs (optional): Other arguments of :class:`StoredSkeletonDataset`: where
+            the recordings are, who is in a clip, how to process.
 
     Raises:
         FileNotFoundError: If there are no recordings.
