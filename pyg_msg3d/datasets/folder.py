@@ -1,10 +1,13 @@
+import sys
 from collections.abc import Callable
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pyg_msg3d.data import SkeletonData, SkeletonDataError
+from pyg_msg3d.datasets.store import INDEX, ClipStore
 from pyg_msg3d.datasets.stored import StoredSkeletonDataset
 from pyg_msg3d.skeletons import Skeleton
 from pyg_msg3d.skeletons import skeleton as look_up
@@ -24,7 +27,8 @@ class SkeletonFolder(StoredSkeletonDataset):
     ``score`` and ``image_size``; or ``.skeleton``.
 
     Args:
-        root (str or path): The folder. What is processed goes to ``root/processed``.
+        root (str or path): The folder. What is processed goes to ``root/processed``,
+            and is processed again when recordings, labels or splits have changed.
         split (str, optional): A split that the recordings tell: of ``labels.csv``, or
             ``'xsub_train'`` of a pickle. (default: all recordings)
         skeleton (str or Skeleton, optional): The skeleton; by default one of the
@@ -60,6 +64,21 @@ class SkeletonFolder(StoredSkeletonDataset):
                 f"The recordings of '{root}' have {joints} joints, but skeleton "
                 f'{self._skeleton.name!r} has {self._skeleton.num_joints}'
             )
+
+    def has_changed(self, root: Path) -> bool:
+        """Whether the recordings, their labels or splits are others than those that
+        were processed. Processed clips serve without their recordings, too."""
+        folder = self._folder(root)
+        if not (folder / INDEX).exists():
+            return False
+        try:
+            maker, _ = self._maker(root)
+        except (FileNotFoundError, SkeletonDataError):
+            return False
+        if maker.key() == ClipStore(folder).report['key']:
+            return False
+        print(f"The recordings of '{root}' have changed", file=sys.stderr)
+        return True
 
     def select(self) -> np.ndarray:
         """The clips of the store that are in the split."""

@@ -2,6 +2,7 @@
 
 import ctypes
 import hashlib
+import json
 import os
 import signal
 import sys
@@ -96,8 +97,10 @@ class Maker(Dataset):
         """What the clips are made of, and how."""
         files = hashlib.sha256()
         for index in self.indices:
-            entry = f'{self.reader.names[index]}\0{self.reader.size(index)}\n'
+            entry = f'{self.reader.names[index]}\0{self.reader.signature(index)}\n'
             files.update(entry.encode())
+        splits = {split: list(names) for split, names in self.reader.splits.items()}
+        files.update(json.dumps([splits, list(self.reader.classes)]).encode())
         return {
             'version': _VERSION,
             'files': files.hexdigest(),

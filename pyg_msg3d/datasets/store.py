@@ -133,7 +133,8 @@ class StoreWriter:
     def __init__(self, folder: Path, key: Mapping[str, Any]) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        head = json.dumps(key, sort_keys=True) + '\n'
+        self._key = dict(key)
+        head = json.dumps(self._key, sort_keys=True) + '\n'
         self._journal: BinaryIO
         self._arrays: dict[str, _GrowingArray] = {}
         self._records: list[dict[str, Any]] = []
@@ -251,6 +252,7 @@ class StoreWriter:
         for array in self._arrays.values():
             array.close()
         report = {
+            'key': self._key,
             'stored': len(stored),
             'excluded': dict(excluded),
             'skipped': {record['name']: record['skipped'] for record in skipped},

@@ -70,7 +70,8 @@ class StoredSkeletonDataset(Dataset):
         self.recipe = None if recipe is None else look_up(recipe)
         self._num_workers = num_workers
         self._strict = strict
-        if force_reload:
+        self.pre_transform = pre_transform
+        if force_reload or self.has_changed(Path(root)):
             (self._folder(Path(root)) / INDEX).unlink(missing_ok=True)
         super().__init__(str(root), transform, pre_transform)
         self.store = ClipStore(Path(self.processed_dir))
@@ -81,6 +82,11 @@ class StoredSkeletonDataset(Dataset):
     def exclude(self, name: str) -> str | None:
         """Why a recording is no part of the data set, or None if it is."""
         return None
+
+    def has_changed(self, root: Path) -> bool:
+        """Whether the recordings are others than those that were processed. Data sets
+        that are published once and for all do not look."""
+        return False
 
     @abstractmethod
     def select(self) -> np.ndarray:
@@ -117,7 +123,13 @@ class StoredSkeletonDataset(Dataset):
 
     def process(self) -> None:
         """Makes clips of the recordings; see :class:`StoredSkeletonDataset`."""
-        reader = self._reader()
+        maker, excluded = self._maker(Path(self.root))
+        process(maker, Path(self.processed_dir), excluded, self._num_workers)
+        print(_summary(ClipStore(Path(self.processed_dir)).report), file=sys.stderr)
+
+    def _maker(self, root: Path) -> tuple[Maker, dict[str, int]]:
+        """What makes the clips; and how many recordings are excluded, by reason."""
+        reader = self._reader(root)
         excluded: dict[str, int] = {}
         indices = []
         for index, name in enumerate(reader.names):
@@ -129,13 +141,12 @@ class StoredSkeletonDataset(Dataset):
         maker = Maker(
             reader, indices, self.persons, self.recipe, self.pre_transform, self._strict
         )
-        process(maker, Path(self.processed_dir), excluded, self._num_workers)
-        print(_summary(ClipStore(Path(self.processed_dir)).report), file=sys.stderr)
+        return maker, excluded
 
-    def _reader(self) -> Reader:
+    def _reader(self, root: Path) -> Reader:
         raw = self._raw
         if raw is None:
-            raw = find_recordings(Path(self.root))
+            raw = find_recordings(root)
         if isinstance(raw, str | PathLike):
             return read(raw)
         paths = list(raw)
@@ -153,8 +164,8 @@ class StoredSkeletonDataset(Dataset):
 
     @property
     def labels(self) -> np.ndarray:
-        """The labels of the split, without reading its clips."""
-        return self.store.labels[self._selected]
+        """The labels, without reading the clips."""
+        return self.store.labels[self._selected[list(self.indices())]]
 
     def len(self) -> int:
         """The number of clips in the split."""

@@ -73,10 +73,11 @@ class FolderReader(Reader):
             sequence = read_recording(file)
         return replace(sequence, name=self.names[index], label=self._labels[index])
 
-    def size(self, index: int) -> int:
-        """The bytes of the file, 0 if there is none."""
+    def signature(self, index: int) -> str:
+        """The bytes of the file, and its label."""
         file = self._file(index)
-        return file.stat().st_size if file.is_file() else 0
+        size = file.stat().st_size if file.is_file() else None
+        return f'{size} {self._labels[index]}'
 
     def _file(self, index: int) -> Path:
         return self.path / (self.names[index] + self._suffixes[index])

@@ -35,7 +35,7 @@ class JoinedReader(Reader):
         reader, place = self._places[index]
         return reader.read(place)
 
-    def size(self, index: int) -> int:
-        """The bytes of a recording."""
+    def signature(self, index: int) -> str:
+        """What differs when a recording has changed."""
         reader, place = self._places[index]
-        return reader.size(place)
+        return reader.signature(place)

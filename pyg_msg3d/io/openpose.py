@@ -81,9 +81,9 @@ class OpenPoseReader(Reader):
             path=f'{self.path}: {self.names[index]}',
         )
 
-    def size(self, index: int) -> int:
+    def signature(self, index: int) -> str:
         """The bytes of the files."""
-        return sum(self.files.size(member) for _, member in self._frames[index])
+        return str(sum(self.files.size(member) for _, member in self._frames[index]))
 
 
 def _people(content: bytes, where: str) -> list[np.ndarray]:

@@ -41,10 +41,10 @@ class Reader(Sequence[SkeletonSequence], ABC):
             SkeletonDataError: If it is not what it should be.
         """
 
-    def size(self, index: int) -> int:
-        """The bytes that a recording takes on disk, to notice when it changes; 0
-        where that is not known."""
-        return 0
+    def signature(self, index: int) -> str:
+        """What differs when a recording has changed, without reading it: the size of
+        its file, where it has one of its own."""
+        return ''
 
     def __len__(self) -> int:
         return len(self.names)
@@ -82,6 +82,6 @@ class FilesReader(Reader):
         member = self._members[index]
         return self.files.read(member), self.files.where(member)
 
-    def size(self, index: int) -> int:
+    def signature(self, index: int) -> str:
         """The bytes of the file."""
-        return self.files.size(self._members[index])
+        return str(self.files.size(self._members[index]))

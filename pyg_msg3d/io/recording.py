@@ -41,9 +41,9 @@ class RecordingReader(Reader):
         """Reads the recording."""
         return read_recording(self.path)
 
-    def size(self, index: int) -> int:
+    def signature(self, index: int) -> str:
         """The bytes of the file."""
-        return self.path.stat().st_size
+        return str(self.path.stat().st_size)
 
 
 def read_recording(path: str | PathLike) -> SkeletonSequence:

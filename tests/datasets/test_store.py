@@ -69,6 +69,7 @@ def test_what_is_stored_comes_back(tmp_path, scored):
     assert store.classes == ['a', 'b']
     assert store.splits['train'].tolist() == [0, 5]
     assert store.report == {
+        'key': {'key': 1},
         'stored': 7, 'excluded': {'too old': 3}, 'skipped': {'bad': "'bad' is bad"},
     }  # fmt: skip
     # An ordinary array, and no journal left.

@@ -2,6 +2,7 @@
 
 import pickle
 import time
+import tracemalloc
 import zipfile
 from collections import Counter
 
@@ -321,3 +322,63 @@ def test_folder_with_ones_own_normalisation(tmp_path):
     write_folder(tmp_path)
     dataset = SkeletonFolder(tmp_path, pre_transform=T.MinMaxScale())
     assert dataset[0].x.amax(dim=(0, 1, 2)).tolist() == [1, 1]
+
+
+def test_folder_that_has_changed_is_processed_again(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for name in 'abc':
+        np.save(tmp_path / f'{name}.npy', rng.normal(size=(4, 17, 2)))
+
+    def counts(table):
+        if table is not None:
+            (tmp_path / 'labels.csv').write_text(f'file,label,split\n{table}')
+        dataset = SkeletonFolder(tmp_path, 'train')
+        processed = 'Stored' in capsys.readouterr().err
+        return len(dataset), dataset.labels.tolist(), processed
+
+    assert counts('a.npy,x,train\n') == (1, [0], True)
+    assert counts(None) == (1, [0], False)
+    assert counts('a.npy,x,train\nb.npy,y,train') == (2, [0, 1], True)
+    assert counts('a.npy,x,test\nb.npy,y,train') == (1, [1], True)
+    assert counts('a.npy,y,test\nb.npy,x,train') == (1, [0], True)
+    np.save(tmp_path / 'b.npy', rng.normal(size=(5, 17, 2)))
+    assert counts(None) == (1, [0], True)
+    # Without its recordings, it serves as it is.
+    (tmp_path / 'labels.csv').unlink()
+    assert counts(None) == (1, [0], False)
+
+
+@pytest.mark.slow
+def test_a_store_as_large_as_ntu60_opens_within_a_second(tmp_path):
+    """1.8 GB on disk (of holes), of which opening touches the index alone."""
+    names = sorted(samples(60))
+    folder = tmp_path / 'processed/NTU60-mmaction2-default'
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    frames = rng.integers(40, 130, len(names))
+    persons = 1 + (rng.random(len(names)) < 0.25)
+    labels = [SampleName.parse(name).action - 1 for name in names]
+    rows = int((frames * persons).sum())
+    with (folder / 'keypoints.npy').open('wb') as file:
+        head = {'descr': '<f4', 'fortran_order': False, 'shape': (rows, 25, 3)}
+        np.lib.format.write_array_header_1_0(file, head)
+        file.truncate(file.tell() + rows * 300)
+    sizes = np.zeros((len(names), 2), int)
+    np.savez(folder / 'index.npz', names=np.array(names), labels=labels,
+             persons=persons, frames=frames, image_sizes=sizes,
+             classes=np.array([], str))  # fmt: skip
+    begin = time.perf_counter()
+    dataset = NTU60(tmp_path, 'test')
+    clip = dataset[-1]
+    seconds = time.perf_counter() - begin
+    tracemalloc.start()
+    NTU60(tmp_path, 'test')[-1]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    size = (folder / 'keypoints.npy').stat().st_size
+    print(f'{size / 1e9:.2f} GB opened in {seconds:.2f} s with {peak / 1e6:.0f} MB')
+    assert len(dataset) == 16_487
+    assert clip.x.shape[2:] == (25, 3)
+    assert size < 2.5e9
+    assert seconds < 1
+    assert peak < 100e6

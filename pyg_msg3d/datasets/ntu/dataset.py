@@ -1,5 +1,7 @@
+import sys
 from collections.abc import Callable
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +11,10 @@ from pyg_msg3d.datasets.ntu.protocols import (
     PROTOCOLS,
     SPLITS,
     missing_samples,
+    samples,
     split_of,
 )
+from pyg_msg3d.datasets.store import ClipStore
 from pyg_msg3d.datasets.stored import StoredSkeletonDataset, skeleton_of
 from pyg_msg3d.io import SampleName
 from pyg_msg3d.io.ntu import class_names
@@ -53,6 +57,19 @@ class _NTU(StoredSkeletonDataset):
         if sample and not 1 <= sample.action <= self.benchmark:
             return f'not among the {self.benchmark} actions of the benchmark'
         return None
+
+    def process(self) -> None:
+        """Makes clips of the recordings, and tells which are not there."""
+        super().process()
+        known = set(samples(self.benchmark))
+        absent = known.difference(ClipStore(Path(self.processed_dir)).names.tolist())
+        if absent:
+            print(
+                f'Of the {len(known):,} samples of NTU RGB+D {self.benchmark}, '
+                f'{len(absent):,} were not stored, such as '
+                f'{", ".join(sorted(absent)[:3])}.',
+                file=sys.stderr,
+            )
 
     def select(self) -> np.ndarray:
         """The clips of the store that are in the split."""

@@ -5,7 +5,7 @@ which setup was derived from published sample lists.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -19,6 +19,11 @@ _TRAIN_PERFORMERS = frozenset(
      85, 86, 89, 91, 92, 93, 94, 95, 97, 98, 100, 103]
 )  # fmt: skip
 _TRAIN_CAMERAS = frozenset([2, 3])
+_TRAINS: dict[str, Callable[[SampleName], bool]] = {
+    'xsub': lambda sample: sample.performer in _TRAIN_PERFORMERS,
+    'xview': lambda sample: sample.camera in _TRAIN_CAMERAS,
+    'xset': lambda sample: sample.setup % 2 == 0,
+}
 # NTU RGB+D 60 is setups 1 to 17 with actions 1 to 60; 120 adds the others.
 _SETUPS_60, _ACTIONS_60 = 17, 60
 _NOVEL_STEP = 6  # Actions 1, 7, 13, ..., 115.
@@ -48,12 +53,7 @@ def split_of(sample: SampleName, protocol: str) -> str:
         if sample.action % _NOVEL_STEP != 1:
             return 'train'
         return 'exemplar' if sample == _exemplar(sample.action) else 'test'
-    trains = {
-        'xsub': sample.performer in _TRAIN_PERFORMERS,
-        'xview': sample.camera in _TRAIN_CAMERAS,
-        'xset': sample.setup % 2 == 0,
-    }
-    return 'train' if trains[protocol] else 'test'
+    return 'train' if _TRAINS[protocol](sample) else 'test'
 
 
 def _exemplar(action: int) -> SampleName:
