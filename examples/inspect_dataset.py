@@ -45,6 +45,9 @@ def main() -> None:
     reader = read(args.path)
     print(f'{args.path}: {reader.format}, {len(reader):,} recordings')
     order = random.Random(args.seed).sample(range(len(reader)), len(reader))
+    if reader.splits:
+        sizes = (f'{split} {len(names):,}' for split, names in reader.splits.items())
+        print(f'Splits: {", ".join(sizes)}')
     found = Findings(reader)
     for index in tqdm(sorted(order[: args.limit]), unit='recordings', disable=None):
         found.look_at(index)

@@ -17,7 +17,7 @@ def open_npy(path: str | PathLike) -> np.ndarray:
         SkeletonDataError: If it is no array of numbers or text, or cut off.
     """
     try:
-        array = np.load(path, mmap_mode='r', allow_pickle=False)
+        array = np.lib.format.open_memmap(path, mode='r')
     except (FileNotFoundError, PermissionError):
         raise
     except Exception as error:  # Whatever damaged bytes trip over.

@@ -7,8 +7,8 @@ import numpy as np
 from pyg_msg3d.data import SkeletonDataError
 
 
-def as_label(value: Any, where: str) -> int | None:
-    """A class from 0, or None where there is none."""
+def as_whole(value: Any, where: str) -> int | None:
+    """A class, or another whole number from 0, or None where there is none."""
     if value is None:
         return None
     if isinstance(value, np.ndarray) and value.size == 1:
@@ -19,8 +19,7 @@ def as_label(value: Any, where: str) -> int | None:
         or not 0 <= value < 2**31
     ):
         raise SkeletonDataError(
-            f"'{where}': expected a label, the number of a class from 0 (got "
-            f'{_show(value)})'
+            f"'{where}': expected a whole number from 0 (got {_show(value)})"
         )
     return int(value)
 

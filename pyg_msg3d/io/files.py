@@ -53,10 +53,14 @@ class Files:
 
     def read(self, name: str) -> bytes:
         """The content of a file."""
-        if not self._is_zip:
-            file = self.path if self.path.is_file() else self.path / name
-            return file.read_bytes()
         where = self.where(name)
+        if not self._is_zip:
+            try:
+                return self._file(name).read_bytes()
+            except OSError as error:
+                raise SkeletonDataError(
+                    f"'{where}' cannot be read ({error.strerror})"
+                ) from error
         archive = self._archive()
         try:
             member = archive.getinfo(name)
@@ -72,11 +76,16 @@ class Files:
             ) from error
 
     def size(self, name: str) -> int:
-        """The bytes of a file, unpacked."""
+        """The bytes of a file, unpacked; -1 if it is not there any more."""
         if self._is_zip:
             return self._archive().getinfo(name).file_size
-        file = self.path if self.path.is_file() else self.path / name
-        return file.stat().st_size
+        try:
+            return self._file(name).stat().st_size
+        except OSError:
+            return -1
+
+    def _file(self, name: str) -> Path:
+        return self.path if self.path.is_file() else self.path / name
 
     def _archive(self) -> zipfile.ZipFile:
         # Processes that share a handle would share its place in the file.

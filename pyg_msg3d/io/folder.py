@@ -65,18 +65,24 @@ class FolderReader(Reader):
     def read(self, index: int) -> SkeletonSequence:
         """Reads one recording, with the label that the table gives it."""
         file = self._file(index)
-        if not file.is_file():
-            raise SkeletonDataError(f"'{file}' is in {_TABLE}, but does not exist")
-        if file.suffix == '.skeleton':
-            sequence = parse_skeleton(file.read_bytes(), str(file))
-        else:
-            sequence = read_recording(file)
+        try:
+            if file.suffix.lower() == '.skeleton':
+                sequence = parse_skeleton(file.read_bytes(), str(file))
+            else:
+                sequence = read_recording(file)
+        except OSError as error:
+            raise SkeletonDataError(
+                f"'{str(file)[:300]}' is in {_TABLE}, but cannot be read "
+                f'({error.strerror})'
+            ) from error
         return replace(sequence, name=self.names[index], label=self._labels[index])
 
     def signature(self, index: int) -> str:
         """The bytes of the file, and its label."""
-        file = self._file(index)
-        size = file.stat().st_size if file.is_file() else None
+        try:
+            size = self._file(index).stat().st_size
+        except OSError:
+            size = -1
         return f'{size} {self._labels[index]}'
 
     def _file(self, index: int) -> Path:

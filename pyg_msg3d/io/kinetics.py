@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pyg_msg3d.data import SkeletonDataError
-from pyg_msg3d.io.fields import as_floats, as_label
+from pyg_msg3d.io.fields import as_floats, as_whole
 from pyg_msg3d.io.jsons import parse_json
 from pyg_msg3d.io.limits import check_array
 from pyg_msg3d.io.reader import FilesReader
@@ -58,10 +58,11 @@ class KineticsReader(FilesReader):
                     f'label_index for each clip'
                 )
             for name, record in records.items():
-                label = as_label(record.get('label_index'), f'{where}: {name}')
+                label = as_whole(record.get('label_index'), f'{where}: {name}')
                 self._labels[name] = label
-                if label is not None:
-                    classes[label] = str(record.get('label', label))
+                text = record.get('label')
+                if label is not None and isinstance(text, str):
+                    classes[label] = text
             known = set(self.names) & set(records)
             split = PurePosixPath(file).name.removesuffix(_LABEL_FILE).split('_')[-1]
             splits[split] = sorted(known)
@@ -79,7 +80,7 @@ class KineticsReader(FilesReader):
                 f"'{where}' is no clip of Kinetics-skeleton: expected an object with "
                 f"'data', a list of frames"
             )
-        label = as_label(record.get('label_index'), where)
+        label = as_whole(record.get('label_index'), where)
         known = self._labels.get(name)
         if known is not None and label is not None and label != known:
             raise SkeletonDataError(
@@ -106,7 +107,7 @@ def _poses(
                 f"'{where}': expected frame {number} to have 'frame_index' and "
                 f"'skeleton', a list of bodies"
             )
-        index = as_label(frame.get('frame_index', number), f'{where}: frame {number}')
+        index = as_whole(frame.get('frame_index', number), f'{where}: frame {number}')
         assert index is not None
         num_frames = max(num_frames, index + 1)
         num_slots = max(num_slots, len(frame['skeleton']))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pyg_msg3d.data import SkeletonDataError
-from pyg_msg3d.io.fields import as_image_size, as_label
+from pyg_msg3d.io.fields import as_floats, as_image_size, as_whole
 from pyg_msg3d.io.reader import Reader
 from pyg_msg3d.io.sequence import SkeletonSequence
 from pyg_msg3d.io.unpickle import unpickle
@@ -100,41 +100,31 @@ def _sequence(annotation: Mapping, name: str, where: str) -> SkeletonSequence:
             f"'{where}' refers to key points in another file, 'raw_file', as "
             f"PYSKL's Kinetics-400 does; unpack these first"
         )
-    keypoint = _numbers(annotation, 'keypoint', where)
-    if keypoint is None or keypoint.ndim != 4 or keypoint.shape[3] not in (2, 3):
+    keypoint = as_floats(annotation.get('keypoint'), f'{where}: keypoint')
+    if keypoint.ndim != 4 or keypoint.shape[3] not in (2, 3):
         raise SkeletonDataError(
             f"'{where}': expected 'keypoint' of shape [persons, frames, joints, 2 or "
-            f'3] (got {None if keypoint is None else list(keypoint.shape)})'
+            f'3] (got {list(keypoint.shape)})'
         )
-    score = _numbers(annotation, 'keypoint_score', where)
+    score = annotation.get('keypoint_score')
+    if score is not None:
+        score = as_floats(score, f'{where}: keypoint_score')
     if score is not None and score.shape != keypoint.shape[:3]:
         raise SkeletonDataError(
             f"'{where}': expected 'keypoint_score' of shape "
             f'{list(keypoint.shape[:3])} (got {list(score.shape)})'
         )
-    frames = annotation.get('total_frames', keypoint.shape[1])
-    if frames != keypoint.shape[1]:
+    frames = as_whole(annotation.get('total_frames'), f'{where}: total_frames')
+    if frames is not None and frames != keypoint.shape[1]:
         raise SkeletonDataError(
             f"'{where}': 'total_frames' is {frames}, but 'keypoint' has "
             f'{keypoint.shape[1]} frames'
         )
     return SkeletonSequence(
-        keypoint.astype(np.float32),
+        keypoint,
         name,
-        score=None if score is None else score.astype(np.float32),
-        label=as_label(annotation.get('label'), where),
+        score=score,
+        label=as_whole(annotation.get('label'), where),
         image_size=as_image_size(annotation.get('img_shape'), where),
         path=where,
     )
-
-
-def _numbers(annotation: Mapping, key: str, where: str) -> np.ndarray | None:
-    value = annotation.get(key)
-    if value is not None and not (
-        isinstance(value, np.ndarray) and value.dtype.kind in 'fiu'
-    ):
-        raise SkeletonDataError(
-            f"'{where}': expected '{key}' to be an array of numbers (got "
-            f'{type(value).__name__})'
-        )
-    return value

@@ -169,7 +169,8 @@ def _parse_fast(content: bytes) -> _Bodies | None:
     # Does every line have as many numbers as it should?
     found = np.add.reduceat(space.view(np.uint8), starts[:-1], dtype=np.uint8)
     found += np.uint8(1)
-    if found.tobytes() != fields:
+    # Their sum, too, since counts of a line are kept modulo 256.
+    if found.tobytes() != fields or len(values) != sum(fields):
         return None
 
     # Numbers of a body: its own line, the number of joints, the joints.

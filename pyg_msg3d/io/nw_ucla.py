@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pyg_msg3d.data import SkeletonDataError
-from pyg_msg3d.io.fields import as_floats, as_label
+from pyg_msg3d.io.fields import as_floats, as_whole
 from pyg_msg3d.io.jsons import parse_json
 from pyg_msg3d.io.reader import FilesReader
 from pyg_msg3d.io.sequence import SkeletonSequence
@@ -87,7 +87,7 @@ class NWUCLAReader(FilesReader):
                 f"'{where}': expected 'skeletons' of shape [frames, {_JOINTS} joints, "
                 f'3] with at least one frame (got {list(x.shape)})'
             )
-        label = as_label(record['label'], where)
+        label = as_whole(record['label'], where)
         if label is None or not 1 <= label <= len(_CLASSES):
             raise SkeletonDataError(
                 f"'{where}': 'label' must be 1 to {len(_CLASSES)} (got {label})"

@@ -7,7 +7,7 @@ import numpy as np
 
 from pyg_msg3d.data import SkeletonDataError
 from pyg_msg3d.io.arrays import open_npy
-from pyg_msg3d.io.fields import as_label
+from pyg_msg3d.io.fields import as_whole
 from pyg_msg3d.io.reader import Reader
 from pyg_msg3d.io.sequence import SkeletonSequence
 from pyg_msg3d.io.unpickle import unpickle
@@ -48,10 +48,10 @@ class OfficialReader(Reader):
             split = file.name.split('_')[0]
             names, labels = _read_labels(label_file(file))
             array = open_npy(file)
-            if array.ndim != 5 or array.shape[1] not in (2, 3):
+            if array.ndim != 5 or array.shape[1] != 3 or array.dtype.kind not in 'fiu':
                 raise SkeletonDataError(
-                    f"'{file}': expected an array [clips, 2 or 3 channels, frames, "
-                    f'joints, persons] (got {list(array.shape)})'
+                    f"'{file}': expected an array of numbers [clips, 3 channels, "
+                    f'frames, joints, persons] (got {array.dtype}, {list(array.shape)})'
                 )
             if len(names) != len(array):
                 raise SkeletonDataError(
@@ -113,4 +113,4 @@ def _read_labels(path: Path) -> tuple[list[str], list[int | None]]:
         PurePath(str(name)).name.removesuffix('.skeleton').removesuffix('.json')
         for name in content[0]
     ]
-    return names, [as_label(label, str(path)) for label in content[1]]
+    return names, [as_whole(label, str(path)) for label in content[1]]

@@ -23,6 +23,7 @@ _FROM_BODY_25 = [*range(8), *range(9, 19)]
 _JOINTS = 18
 # Two poses may be one person if the joints have moved by less than the person's size.
 _REACH = 1.0
+_MOST_PEOPLE = 200
 
 
 class OpenPoseReader(Reader):
@@ -93,6 +94,11 @@ def _people(content: bytes, where: str) -> list[np.ndarray]:
         raise SkeletonDataError(
             f"'{where}' is no frame of OpenPose: expected an object with 'people'"
         )
+    if len(record['people']) > _MOST_PEOPLE:
+        raise SkeletonDataError(
+            f"'{where}' has {len(record['people'])} people in a frame, more than "
+            f'{_MOST_PEOPLE}'
+        )
     poses = []
     for number, person in enumerate(record['people']):
         place = f'{where}: person {number}'
@@ -122,12 +128,8 @@ class _Tracks:
         self._current: list[tuple[int, int, np.ndarray]] = []  # slot, id, pose
 
     def add(self, frame: int, poses: Sequence[np.ndarray]) -> None:
-        pairs = []
-        for old, (_, _, before) in enumerate(self._current):
-            for new, pose in enumerate(poses):
-                distance = _distance(before, pose)
-                if distance < _REACH:
-                    pairs.append((distance, old, new))
+        distances = _distances([pose for *_, pose in self._current], poses)
+        pairs = [(distances[i, j], i, j) for i, j in np.argwhere(distances < _REACH)]
         matched: dict[int, tuple[int, int]] = {}
         taken = set()
         for _, old, new in sorted(pairs):
@@ -148,12 +150,18 @@ class _Tracks:
             self.poses.append((slot, frame, body_id, pose))
 
 
-def _distance(before: np.ndarray, after: np.ndarray) -> float:
-    """How far the joints that both have moved on average, by the person's size."""
-    both = (before[:, 2] > 0) & (after[:, 2] > 0)
-    if not both.any():
-        return np.inf
-    seen = before[before[:, 2] > 0, :2]
-    size = float(np.linalg.norm(seen.max(0) - seen.min(0)))
-    moved = float(np.linalg.norm(before[both, :2] - after[both, :2], axis=1).mean())
-    return moved / size if size > 0 else np.inf
+def _distances(before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> np.ndarray:
+    """How far the joints that both have moved on average, by the size of the person
+    before: [before, after]."""
+    distances = np.full((len(before), len(after)), np.inf)
+    later = np.array(after).reshape(len(after), _JOINTS, 3)
+    for row, pose in zip(distances, before, strict=True):
+        seen = pose[:, 2] > 0
+        if len(later) and seen.any():
+            size = np.linalg.norm(np.ptp(pose[seen, :2], axis=0))
+            both = seen & (later[..., 2] > 0)
+            moved = np.linalg.norm(later[..., :2] - pose[:, :2], axis=2)
+            number = both.sum(1)
+            ok = (number > 0) & (size > 0)
+            row[ok] = ((moved * both).sum(1) / np.maximum(number, 1) / size)[ok]
+    return distances

@@ -6,7 +6,7 @@ from typing import Any
 
 from pyg_msg3d.data import SkeletonDataError
 from pyg_msg3d.io.arrays import open_npy, open_npz
-from pyg_msg3d.io.fields import as_floats, as_image_size, as_label
+from pyg_msg3d.io.fields import as_floats, as_image_size, as_whole
 from pyg_msg3d.io.jsons import parse_json
 from pyg_msg3d.io.mediapipe import from_landmarks, is_landmarks
 from pyg_msg3d.io.reader import Reader
@@ -69,7 +69,7 @@ def read_recording(path: str | PathLike) -> SkeletonSequence:
             f"'{where}': expected key points of shape [frames, joints, coordinates] or "
             f'[persons, frames, joints, coordinates] (got {list(x.shape)})'
         )
-    label = as_label(fields.get('label'), where)
+    label = as_whole(fields.get('label'), where)
     if key == 'landmarks' or ('score' not in fields and is_landmarks(x)):
         return from_landmarks(x, name=path.stem, label=label, path=where)
     if x.shape[-1] not in (2, 3):

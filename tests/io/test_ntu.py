@@ -149,3 +149,11 @@ def test_fast_path_never_differs_from_line_by_line(data):
         oracle = _parse_lines(bytes(content), 'file')
         for ours, theirs in zip(fast, oracle, strict=True):
             np.testing.assert_array_equal(ours, theirs)
+
+
+def test_fast_path_notices_256_numbers_too_many():
+    content = valid_skeletons()['one body']
+    lines = content.split(b'\r\n')
+    lines[5] += b' 1' * 256
+    assert _parse_fast(content) is not None
+    assert _parse_fast(b'\r\n'.join(lines)) is None

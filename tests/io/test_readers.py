@@ -69,12 +69,12 @@ def test_mmaction2_variants(tmp_path):
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        ({'keypoint': None}, "expected 'keypoint' of shape"),
-        ({'keypoint': [1, 2]}, "expected 'keypoint' to be an array of numbers"),
+        ({'keypoint': None}, 'keypoint.: expected an array of numbers'),
+        ({'keypoint': [1, 2]}, r"expected 'keypoint' of shape .*\(got \[2\]"),
         ({'keypoint': np.zeros((2, 5, 25, 4))}, r'\(got \[2, 5, 25, 4\]\)'),
         ({'total_frames': 4}, "'total_frames' is 4, but 'keypoint' has 5 frames"),
-        ({'label': -1}, r'expected a label, .*\(got -1\)'),
-        ({'label': 'wave'}, r"expected a label, .*\(got 'wave'\)"),
+        ({'label': -1}, r'a whole number from 0 \(got -1\)'),
+        ({'label': 'wave'}, r"whole number from 0 \(got 'wave'\)"),
         ({'keypoint_score': np.zeros((2, 4, 25))}, r'\[2, 5, 25\] \(got \[2, 4, 25\]'),
         ({'img_shape': (0, 3)}, 'height and width in pixels'),
         ({'keypoint': np.full((1, 5, 25, 3), np.nan)}, 'NaN or infinite'),
@@ -284,7 +284,7 @@ def test_folder_tables_that_are_none(tmp_path, table, message):
 
 def test_folder_with_a_file_that_is_missing(tmp_path):
     (tmp_path / 'labels.csv').write_text('file,label\na.npy,1\n')
-    with pytest.raises(SkeletonDataError, match=r'a.npy.* does not exist'):
+    with pytest.raises(SkeletonDataError, match=r'a.npy.* cannot be read .No such'):
         read(tmp_path)[0]
 
 
@@ -360,3 +360,58 @@ def test_damaged_archives(tmp_path):
     file.write_bytes(content[:-30])
     with pytest.raises(SkeletonDataError, match='no zip archive, or an incomplete one'):
         read(file)
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    (tmp_path / 'gone.skeleton').symlink_to(tmp_path / 'nowhere')
+    with pytest.raises(SkeletonDataError, match='gone.skeleton. cannot be read .No s'):
+        read(tmp_path)[0]
+    long = 'x' * 5000
+    (tmp_path / 'labels.csv').write_text(f'file,label\n{long}.npy,1\na.npz/b.npy,2\n')
+    (tmp_path / 'a.npz').mkdir()
+    reader = read(tmp_path)
+    for index in range(2):
+        with pytest.raises(SkeletonDataError, match='labels.csv, but cannot be read'):
+            reader[index]
+        assert reader.signature(index).startswith('-1')
+
+
+def test_odd_values(tmp_path):
+    """What fits the container, but not the place."""
+    record = annotation(np.random.default_rng(0))
+    for key, value, message in [
+        ('total_frames', np.array([5, 5]), 'total_frames.: expected a whole number'),
+        ('total_frames', 5.5, 'total_frames.: expected a whole number'),
+        ('label', True, 'whole number from 0'),
+        ('keypoint', np.full((1, 5, 25, 3), 1e300), 'NaN or infinite'),
+        ('keypoint', np.full((1, 5, 25, 3), 'x'), 'array of <U1'),
+    ]:
+        file = tmp_path / 'x.pkl'
+        file.write_bytes(pickle.dumps([{**record, key: value}]))
+        with pytest.raises(SkeletonDataError, match=f'x.pkl.*{message}'):
+            read(file)[0]
+    np.savez(tmp_path / 'x.npz', a=np.zeros(3))
+    (tmp_path / 'x.npz').rename(tmp_path / 'x.npy')  # An archive that says it is none.
+    with pytest.raises(SkeletonDataError, match='no array of numpy'):
+        read(tmp_path / 'x.npy')[0]
+    write_official(tmp_path / 'official')
+    x = np.full((3, 3, 4, 25, 2), 'text')
+    np.save(tmp_path / 'official/val_data_joint.npy', x)
+    with pytest.raises(SkeletonDataError, match='array of numbers .*got <U4'):
+        read(tmp_path / 'official')
+    write_kinetics(tmp_path / 'kinetics')
+    deep = '[' * 800 + ']' * 800
+    table = f'{{"aaa": {{"label_index": 0, "label": {deep}}}}}'
+    (tmp_path / 'kinetics/kinetics_train_label.json').write_text(table)
+    assert 'abseiling' in read(tmp_path / 'kinetics').classes
+
+
+def test_a_crowd_is_no_hang(tmp_path):
+    person = {'pose_keypoints_2d': [1, 2, 1] * 25}
+    for frame, number in enumerate([200, 200, 201]):
+        file = tmp_path / f'video_{frame:012d}_keypoints.json'
+        file.write_text(json.dumps({'people': [person] * number}))
+    with pytest.raises(SkeletonDataError, match='000000000002.*has 201 people'):
+        read(tmp_path)[0]
+    file.unlink()
+    assert read(tmp_path)[0].keypoints.shape == (200, 2, 18, 2)
