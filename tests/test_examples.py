@@ -102,3 +102,15 @@ def test_half_written_folders_are_no_data_set(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_recordings(tmp_path, recordings())
     assert not (tmp_path / 'labels.csv').exists()
+
+
+@pytest.mark.slow
+def test_benchmark_of_data_runs(monkeypatch, capsys):
+    """That both sides agree, and that it prints what it says; not how fast."""
+    arguments = ['data.py', '--files', '8', '--repeats', '3']
+    monkeypatch.setattr(sys, 'argv', arguments)
+    runpy.run_path(str(EXAMPLES.parent / 'benchmarks/data.py'), run_name='__main__')
+    out = capsys.readouterr().out
+    for title in ('Parsing', 'Processing', 'Feeding', 'line by line', 'bone_motion'):
+        assert title in out
+    assert out.count('ratio') >= 4

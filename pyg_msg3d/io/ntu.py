@@ -170,7 +170,8 @@ def _parse_fast(content: bytes) -> _Bodies | None:
     found = np.add.reduceat(space.view(np.uint8), starts[:-1], dtype=np.uint8)
     found += np.uint8(1)
     # Their sum, too, since counts of a line are kept modulo 256.
-    if found.tobytes() != fields or len(values) != sum(fields):
+    expected = np.frombuffer(fields, np.uint8)
+    if not np.array_equal(found, expected) or len(values) != expected.sum():
         return None
 
     # Numbers of a body: its own line, the number of joints, the joints.

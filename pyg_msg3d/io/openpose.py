@@ -157,11 +157,11 @@ def _distances(before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> np.
     later = np.array(after).reshape(len(after), _JOINTS, 3)
     for row, pose in zip(distances, before, strict=True):
         seen = pose[:, 2] > 0
-        if len(later) and seen.any():
-            size = np.linalg.norm(np.ptp(pose[seen, :2], axis=0))
+        size = np.linalg.norm(np.ptp(pose[seen, :2], axis=0)) if seen.any() else 0
+        if len(later) and size > 0:
             both = seen & (later[..., 2] > 0)
             moved = np.linalg.norm(later[..., :2] - pose[:, :2], axis=2)
             number = both.sum(1)
-            ok = (number > 0) & (size > 0)
-            row[ok] = ((moved * both).sum(1) / np.maximum(number, 1) / size)[ok]
+            mean = (moved * both).sum(1) / np.maximum(number, 1)
+            row[number > 0] = (mean / size)[number > 0]
     return distances
