@@ -1,5 +1,6 @@
 import sys
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
@@ -79,9 +80,9 @@ class StoredSkeletonDataset(Dataset):
 
     # What a data set says of itself --------------------------------------------
 
-    def exclude(self, name: str) -> str | None:
-        """Why a recording is no part of the data set, or None if it is."""
-        return None
+    def exclude(self, names: Sequence[str]) -> Sequence[str | None]:
+        """For each recording why it is no part of the data set, or None if it is."""
+        return [None] * len(names)
 
     def has_changed(self, root: Path) -> bool:
         """Whether the recordings are others than those that were processed. Data sets
@@ -130,14 +131,9 @@ class StoredSkeletonDataset(Dataset):
     def _maker(self, root: Path) -> tuple[Maker, dict[str, int]]:
         """What makes the clips; and how many recordings are excluded, by reason."""
         reader = self._reader(root)
-        excluded: dict[str, int] = {}
-        indices = []
-        for index, name in enumerate(reader.names):
-            reason = self.exclude(name)
-            if reason is None:
-                indices.append(index)
-            else:
-                excluded[reason] = excluded.get(reason, 0) + 1
+        reasons = self.exclude(reader.names)
+        excluded = Counter(reason for reason in reasons if reason is not None)
+        indices = [index for index, reason in enumerate(reasons) if reason is None]
         maker = Maker(
             reader, indices, self.persons, self.recipe, self.pre_transform, self._strict
         )

@@ -212,9 +212,11 @@ def test_broken_files_are_skipped_named_and_counted(ntu, capsys):
     empty.write_bytes(skeleton_text([[], []]))
     missing = ntu / 'raw/S001C002P005R002A008.skeleton'
     missing.write_bytes(skeleton_text([[]]))
+    (ntu / 'raw/S1C1P1R1A1.skeleton').write_bytes(skeleton_text([[]]))
     dataset = NTU60(ntu)
     assert len(dataset) == 12
     report = dataset.report
+    assert report['excluded']['not named SsssCcccPpppRrrrAaaa'] == 1
     assert len(report['skipped']) == len(broken) + 1
     assert 'no body in any of its 2 frames' in report['skipped'][empty.stem]
     printed = capsys.readouterr().err

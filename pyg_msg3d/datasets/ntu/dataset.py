@@ -1,5 +1,5 @@
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -49,14 +49,22 @@ class _NTU(StoredSkeletonDataset):
         self.protocol = protocol
         super().__init__(root, recipe=recipe, transform=transform, **kwargs)
 
-    def exclude(self, name: str) -> str | None:
-        """Why a recording is no part of the data set, or None if it is."""
-        sample = SampleName.parse(name)
-        if name in missing_samples():
-            return 'on the list of samples without a usable skeleton'
-        if sample and not 1 <= sample.action <= self.benchmark:
-            return f'not among the {self.benchmark} actions of the benchmark'
-        return None
+    def exclude(self, names: Sequence[str]) -> Sequence[str | None]:
+        """For each recording why it is no part of the data set, or None if it is."""
+        samples = [SampleName.parse(name) for name in names]
+        # Some formats have no names; otherwise other names are other files.
+        named = any(samples)
+
+        def reason(name: str, sample: SampleName | None) -> str | None:
+            if named and sample is None:
+                return 'not named SsssCcccPpppRrrrAaaa'
+            if name in missing_samples():
+                return 'on the list of samples without a usable skeleton'
+            if sample and not 1 <= sample.action <= self.benchmark:
+                return f'not among the {self.benchmark} actions of the benchmark'
+            return None
+
+        return list(map(reason, names, samples))
 
     def process(self) -> None:
         """Makes clips of the recordings, and tells which are not there."""
