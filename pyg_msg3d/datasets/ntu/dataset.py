@@ -51,9 +51,9 @@ class _NTU(StoredSkeletonDataset):
 
     def exclude(self, names: Sequence[str]) -> Sequence[str | None]:
         """For each recording why it is no part of the data set, or None if it is."""
-        samples = [SampleName.parse(name) for name in names]
+        parsed = [SampleName.parse(name) for name in names]
         # Some formats have no names; otherwise other names are other files.
-        named = any(samples)
+        named = any(parsed)
 
         def reason(name: str, sample: SampleName | None) -> str | None:
             if named and sample is None:
@@ -64,14 +64,14 @@ class _NTU(StoredSkeletonDataset):
                 return f'not among the {self.benchmark} actions of the benchmark'
             return None
 
-        return list(map(reason, names, samples))
+        return list(map(reason, names, parsed))
 
     def process(self) -> None:
         """Makes clips of the recordings, and tells which are not there."""
         super().process()
         known = set(samples(self.benchmark))
         absent = known.difference(ClipStore(Path(self.processed_dir)).names.tolist())
-        if absent:
+        if 0 < len(absent) < len(known):
             print(
                 f'Of the {len(known):,} samples of NTU RGB+D {self.benchmark}, '
                 f'{len(absent):,} were not stored, such as '
@@ -81,12 +81,12 @@ class _NTU(StoredSkeletonDataset):
 
     def select(self) -> np.ndarray:
         """The clips of the store that are in the split."""
-        samples = [SampleName.parse(str(name)) for name in self.store.names]
-        if any(sample is None for sample in samples):
+        parsed = [SampleName.parse(str(name)) for name in self.store.names]
+        if any(sample is None for sample in parsed):
             return self._select_by_file()
         chosen = [
             sample is not None and split_of(sample, self.protocol) == self.split
-            for sample in samples
+            for sample in parsed
         ]
         return np.flatnonzero(chosen)
 
@@ -133,7 +133,8 @@ class NTU60(_NTU):
     https://rose1.ntu.edu.sg/dataset/actionRecognition/ and put
     ``nturgbd_skeletons_s001_to_s017.zip`` into ``root/raw``, as it is or unpacked. Of
     other forms, PYSKL's and MMAction2's pickles, 2D or 3D, will do as well, and arrays
-    of the authors or of CTR-GCN, whose files hold one protocol each.
+    of the authors or of CTR-GCN, whose files hold one protocol each and are normalised
+    already (``recipe=None``).
 
     Processing takes a few minutes of a core, and 300 bytes for a body in a frame: some
     2 GB.
