@@ -128,9 +128,8 @@ def parse_skeleton(content: bytes, path: str) -> SkeletonSequence:
     )
 
 
-_local = (
-    threading.local()
-)  # One parser for each thread, so that its memory serves again.
+# A parser for each thread, which keeps its memory from file to file.
+_local = threading.local()
 # Which numbers of a body's joints: x, y, z and the tracking state of each.
 _WANTED = (_JOINT_FIELDS * np.arange(_JOINTS)[:, None] + [0, 1, 2, 11]).ravel()
 
@@ -210,8 +209,9 @@ def _walk(
         for slot in range(num_bodies):
             begin = start[line]
             head = content[begin : content.find(b' ', begin)]
-            # The number of joints is '25', not '25.0'.
-            if not head.isdigit() or start[line + 2] - start[line + 1] > 4:
+            if not head.isdigit() or len(head) > 19:
+                return None
+            if start[line + 2] - start[line + 1] > 4:  # '25', not '25.0'
                 return None
             frames.append(frame)
             slots.append(slot)
