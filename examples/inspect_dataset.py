@@ -42,7 +42,10 @@ def main() -> None:
     parser.add_argument('--run-dir', type=Path, default=Path('runs/inspect'))
     args = parser.parse_args()
 
-    reader = read(args.path)
+    try:
+        reader = read(args.path)
+    except (FileNotFoundError, SkeletonDataError) as error:
+        raise SystemExit(str(error)) from None
     print(f'{args.path}: {reader.format}, {len(reader):,} recordings')
     order = random.Random(args.seed).sample(range(len(reader)), len(reader))
     if reader.splits:

@@ -53,6 +53,11 @@ def test_inspect_dataset_with_nothing_in_it(tmp_path, monkeypatch, capsys):
     assert '0 readable, 0 without any body, 1 broken' in out
 
 
+def test_inspect_dataset_of_nothing_known(tmp_path, monkeypatch, capsys):
+    with pytest.raises(SystemExit, match=r'no known format. Known are:\n'):
+        run('inspect_dataset.py', monkeypatch, capsys, tmp_path)
+
+
 def test_inspect_dataset_with_splits(tmp_path, monkeypatch, capsys):
     write_folder(tmp_path)
     arguments = [tmp_path, '--run-dir', tmp_path / 'run', '--samples', 0]
