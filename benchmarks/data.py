@@ -21,7 +21,8 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from contextlib import redirect_stderr
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, redirect_stderr
 from functools import partial
 from io import StringIO
 from pathlib import Path
@@ -135,6 +136,36 @@ def parsing(files: list[Path], repeats: int) -> None:
         f'    pyg_msg3d    {rate(len(files), ours)}\n'
         f'    ratio        {ratio(theirs, ours)}'
     )
+    print('\nParsing by several processes, files per second')
+    many = files * 16
+    with ExitStack() as stack:
+        numbers = numbers_of_processes()
+        pools = [stack.enter_context(ProcessPoolExecutor(n)) for n in numbers]
+        times = interleave(
+            *(partial(parse_all, pool, many) for pool in pools), repeats=repeats
+        )
+    print_scaling(numbers, len(many), times)
+
+
+def parse_all(pool: ProcessPoolExecutor, files: list[Path]) -> int:
+    return sum(pool.map(parse_one, files, chunksize=32))
+
+
+def parse_one(path: Path) -> int:
+    return read_ours(path).num_frames
+
+
+def numbers_of_processes() -> list[int]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else 1
+    return sorted({1, 2, 4, 8, 16, cores} & set(range(1, cores + 1)))
+
+
+def print_scaling(numbers: list[int], count: int, times: list[list[float]]) -> None:
+    for number, seconds in zip(numbers, times, strict=True):
+        print(
+            f'    {number:2} processes {rate(count, seconds)}, '
+            f'ratio {ratio(times[0], seconds)}'
+        )
 
 
 # Processing --------------------------------------------------------------------
@@ -142,8 +173,7 @@ def parsing(files: list[Path], repeats: int) -> None:
 
 def processing(folder: Path, count: int) -> None:
     raw = folder / 'raw'
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else 1
-    numbers = sorted({1, 2, 4, 8, 16, cores} & set(range(1, cores + 1)))
+    numbers = numbers_of_processes()
 
     def run(workers: int) -> None:
         root = folder / f'by{workers}'
@@ -153,11 +183,7 @@ def processing(folder: Path, count: int) -> None:
     with redirect_stderr(StringIO()):
         times = interleave(*(partial(run, n) for n in numbers), repeats=5)
     print('\nProcessing, files per second')
-    for number, seconds in zip(numbers, times, strict=True):
-        print(
-            f'    {number:2} processes {rate(8 * count, seconds)}, '
-            f'ratio {ratio(times[0], seconds)}'
-        )
+    print_scaling(numbers, 8 * count, times)
     stores = [NTU60(folder / f'by{number}').store.folder for number in numbers]
     for store in stores[1:]:
         for name in ('keypoints.npy', 'index.npz'):
