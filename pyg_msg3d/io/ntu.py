@@ -28,9 +28,9 @@ _JOINTS, _BODY_FIELDS, _JOINT_FIELDS = 25, 10, 12
 _NUMBER = re.compile(rb'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?')
 _LARGEST_ID = 2**63 - 1
 _LARGEST = float(np.finfo(np.float32).max)
-# The fast path may take 27 times the text for a moment, and more if lines are short:
-# too much of a large file. Two persons for 300 frames take 1.7 MB in lines of 90 bytes.
-_FAST_BYTES, _LINE_BYTES = 2_000_000, 16
+# The fast path may take 28 times the text for a moment, and more if lines are short:
+# too much of a large file. Two persons for 300 frames take 1.6 MB.
+_FAST_BYTES, _LINE_BYTES = 1_700_000, 16
 
 
 class SampleName(NamedTuple):

@@ -175,7 +175,7 @@ def _large(folder: Path) -> None:
     deflated = zipfile.ZIP_DEFLATED
     files = {
         'empty_frames.skeleton': b'%d\n%b\n' % (million + 1, five) + b'0\n' * million,
-        'dense.skeleton': b'3190\n' + dense * 3190,
+        'dense.skeleton': b'2710\n' + dense * 2710,
         'dense_large.skeleton': b'12000\n' + dense * 12000,
         'no_lines.skeleton': b'1 ' * (4 * million),
         'lists.json': b'{"keypoints": [' + b'[],' * (2 * million) + b'[]]}',
