@@ -10,102 +10,96 @@ animation of each class in the run folder.
 
 import argparse
 import shutil
-import time
 from itertools import chain
 from pathlib import Path
-
-import torch
-from torch_geometric import seed_everything
-from torch_geometric.loader import DataLoader
 
 import pyg_msg3d.transforms as T
 from pyg_msg3d import MSG3D
 from pyg_msg3d.datasets import SkeletonFolder, SyntheticActions
 from pyg_msg3d.io import write_folder
-from pyg_msg3d.training import fit
-from pyg_msg3d.visualize import animate, contact_sheet, plot_history
+from pyg_msg3d.training import (
+    Run,
+    Settings,
+    add_arguments,
+    collect,
+    join,
+    plain_errors,
+    train_and_test,
+)
+from pyg_msg3d.visualize import animate, contact_sheet
+
+DEFAULTS = Settings(epochs=12, batch_size=32, base_lr=0.1, base_batch=32, warm_up=1.8)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--epochs', type=int, default=12)
-    parser.add_argument('--batch-size', type=int, default=32)
-    parser.add_argument('--lr', type=float, default=0.1, help='peak of one cycle')
     parser.add_argument('--frames', type=int, default=24)
-    parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--run-dir', type=Path, default=Path('runs/demo'))
+    add_arguments(parser, DEFAULTS, leave_out=['seed'])
+    # There is nothing to lose: the next two minutes make it again.
+    add_arguments(parser, Run(run_dir=Path('runs/demo'), overwrite=True))
     args = parser.parse_args()
 
-    seed_everything(args.seed)
-    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    centre = T.Centre(joint=1)
-    # The y axis points up: wherever the camera stood, it may have stood elsewhere.
-    turn = T.RandomRotation(180, axes=(1,))
-    data = record(args.run_dir / 'data')
-    train = SkeletonFolder(
-        data,
-        'train',
-        persons='tracked',
-        transform=T.Compose(
-            [centre, turn, T.SampleFrames(args.frames, random=True), T.PadPersons()]
-        ),
-    )
-    test = SkeletonFolder(
-        data,
-        'test',
-        persons='tracked',
-        transform=T.Compose([centre, T.SampleFrames(args.frames), T.PadPersons()]),
-    )
-    print(
-        f'{len(train)} clips train, {len(test)} clips of other subjects test, '
-        f'{train.num_classes} actions, on {device}'
-    )
-
-    model = MSG3D(
-        train.skeleton,
-        train.num_classes,
-        gcn_scales=8,
-        g3d_scales=4,
-        window_sizes=(3,),
-        channels=(24, 48, 96),
-    ).to(device)
-    print(f'MS-G3D with {sum(p.numel() for p in model.parameters()):,} parameters')
-    start = time.perf_counter()
-    history = fit(
-        model,
-        DataLoader(train, args.batch_size, shuffle=True, drop_last=True),
-        DataLoader(test, args.batch_size),
-        epochs=args.epochs,
-        lr=args.lr,
-        run_dir=args.run_dir,
-    )
-    seconds = time.perf_counter() - start
-
-    print('Drawing ...', flush=True)
-    plot_history(history, args.run_dir / 'curves.png')
-    # One clip of each class; the last person to perform it is as good as any.
-    clips = [test.get(index) for index in range(len(test))]
-    examples = {test.classes[int(clip.y)]: clip.x for clip in clips}
-    contact_sheet(list(examples.items()), test.skeleton, args.run_dir / 'actions.png')
-    for name, x in examples.items():
-        path = args.run_dir / f'{name.replace(" ", "_")}.gif'
-        animate(x[:, ::2], test.skeleton, path, title=name)
-    print(
-        f'Test accuracy on unseen subjects: {history[-1].test_accuracy:.1%} after '
-        f'{seconds:.0f} s of training\n'
-        f'Pictures: {args.run_dir}/curves.png, actions.png and a .gif per action'
-    )
+    with plain_errors(), join(args.device) as world:
+        if world.is_first:
+            record(args.run_dir / 'data')
+        world.wait()
+        train, test = load(args.run_dir / 'data', args.frames)
+        train_and_test(
+            lambda: MSG3D(
+                train.skeleton,
+                train.num_classes,
+                gcn_scales=8,
+                g3d_scales=4,
+                window_sizes=(3,),
+                channels=(24, 48, 96),
+            ),
+            train,
+            test,
+            collect(args, Settings),
+            collect(args, Run),
+            world,
+        )
+        if world.is_first:
+            draw(test, args.run_dir)
 
 
-def record(folder: Path) -> Path:
+def record(folder: Path) -> None:
     """Writes the demo data as recordings, and the table of their classes and splits."""
     shutil.rmtree(folder, ignore_errors=True)
     print('Recording synthetic actors ...', flush=True)
     both = SyntheticActions('train'), SyntheticActions('test')
     write_folder(folder, chain(*(actions.recordings() for actions in both)))
-    return folder
+
+
+def load(folder: Path, frames: int) -> tuple[SkeletonFolder, SkeletonFolder]:
+    """The recordings for training and for testing, as the model takes them."""
+    centre = T.Centre(joint=1)
+    # The y axis points up: wherever the camera stood, it may have stood elsewhere.
+    turn = T.RandomRotation(180, axes=(1,))
+    varied = [centre, turn, T.SampleFrames(frames, random=True), T.PadPersons()]
+    plain = [centre, T.SampleFrames(frames), T.PadPersons()]
+    return (
+        SkeletonFolder(folder, 'train', persons='tracked', transform=T.Compose(varied)),
+        SkeletonFolder(folder, 'test', persons='tracked', transform=T.Compose(plain)),
+    )
+
+
+def draw(test: SkeletonFolder, folder: Path) -> None:
+    """Draws a clip of each class, still and moving."""
+    print('Drawing ...', flush=True)
+    # The last person to perform an action is as good as any.
+    clips = [test.get(index) for index in range(len(test))]
+    examples = {test.classes[int(clip.y)]: clip.x for clip in clips}
+    contact_sheet(list(examples.items()), test.skeleton, folder / 'actions.png')
+    for name, x in examples.items():
+        path = folder / f'{name.replace(" ", "_")}.gif'
+        animate(x[:, ::2], test.skeleton, path, title=name)
+    print(
+        f'Pictures: {folder}/curves.png, confusion.png, actions.png and a .gif per '
+        f'action'
+    )
 
 
 if __name__ == '__main__':

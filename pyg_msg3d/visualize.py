@@ -1,4 +1,4 @@
-"""Pictures: skeletons that move, and how training went. Needs matplotlib."""
+"""Pictures of skeletons, still and moving. Needs matplotlib."""
 
 from collections.abc import Sequence
 from os import PathLike
@@ -11,8 +11,6 @@ from pyg_msg3d.skeletons import Skeleton
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from pyg_msg3d.training import Epoch
 
 _COLOURS = ('tab:blue', 'tab:orange', 'tab:green', 'tab:red')
 
@@ -35,7 +33,7 @@ def animate(
         title (str, optional): A line above the picture.
         fps (int, optional): Frames per second.
     """
-    plt = _pyplot()
+    plt = pyplot()
     from matplotlib.animation import FuncAnimation, PillowWriter
 
     fig, ax = plt.subplots(figsize=(3, 3), dpi=80)
@@ -67,7 +65,7 @@ def contact_sheet(
         path (path): The file to write.
         frames (int, optional): How many frames of each clip.
     """
-    plt = _pyplot()
+    plt = pyplot()
     fig, axes = plt.subplots(
         len(clips),
         frames,
@@ -105,29 +103,6 @@ def draw_frame(
     ax.set_axis_off()
 
 
-def plot_history(history: Sequence['Epoch'], path: str | PathLike) -> None:
-    """Saves the curves of loss and accuracy over the epochs of a training run."""
-    plt = _pyplot()
-    epochs = [epoch.epoch for epoch in history]
-    fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5))
-    for part, colour in (('train', 'tab:blue'), ('test', 'tab:orange')):
-        loss = [getattr(epoch, f'{part}_loss') for epoch in history]
-        accuracy = [100 * getattr(epoch, f'{part}_accuracy') for epoch in history]
-        left.plot(epochs, loss, color=colour, marker='.', label=part)
-        right.plot(epochs, accuracy, color=colour, marker='.', label=part)
-    left.set_ylabel('cross entropy')
-    left.set_yscale('log')
-    right.set_ylabel('accuracy [%]')
-    right.set_ylim(0, 102)
-    for ax in (left, right):
-        ax.set_xlabel('epoch')
-        ax.grid(alpha=0.3)
-        ax.legend()
-    fig.tight_layout()
-    fig.savefig(path, dpi=120)
-    plt.close(fig)
-
-
 def _limits(x: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """A frame around all that is seen of a clip."""
     seen = x[(x != 0).any(-1)][:, :2].numpy()
@@ -137,7 +112,8 @@ def _limits(x: Tensor) -> tuple[np.ndarray, np.ndarray]:
     return seen.min(0) - margin, seen.max(0) + margin
 
 
-def _pyplot() -> Any:
+def pyplot() -> Any:
+    """Matplotlib's module, drawing to files."""
     try:
         import matplotlib
     except ImportError as error:

@@ -15,6 +15,7 @@ EXAMPLES = Path(__file__).parents[1] / 'examples'
 
 
 def run(example, monkeypatch, capsys, *arguments):
+    monkeypatch.syspath_prepend(EXAMPLES)  # As for any script.
     monkeypatch.setattr(sys, 'argv', [example, *map(str, arguments)])
     runpy.run_path(str(EXAMPLES / example), run_name='__main__')
     return capsys.readouterr().out

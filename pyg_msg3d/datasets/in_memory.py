@@ -1,5 +1,6 @@
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from torch_geometric.data import Dataset
 
 from pyg_msg3d.data import SkeletonData
@@ -34,6 +35,11 @@ class InMemorySkeletonDataset(Dataset):
     def num_classes(self) -> int:
         """The number of classes."""
         return len(self.classes)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The labels."""
+        return np.array([int(self.clips[i].y) for i in self.indices()])
 
     def len(self) -> int:
         """The number of clips."""

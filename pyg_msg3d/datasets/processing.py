@@ -1,13 +1,8 @@
 """From recordings to stored clips, in parallel and safe to interrupt."""
 
-import ctypes
 import hashlib
 import json
-import os
-import signal
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from pyg_msg3d.data import SkeletonData, SkeletonDataError
+from pyg_msg3d.data.workers import as_helper, num_cores
 from pyg_msg3d.datasets.persons import select_persons
 from pyg_msg3d.datasets.store import INDEX, Clip, Skipped, StoreWriter
 from pyg_msg3d.io import Reader
@@ -133,13 +129,13 @@ def process(
         writer = StoreWriter(folder, maker.key())
         rest = torch.utils.data.Subset(maker, range(writer.num_done, len(maker)))
         if num_workers is None:
-            num_workers = _num_cores()
+            num_workers = num_cores()
         loader = DataLoader(
             rest,
             batch_size=_CHUNK,
             num_workers=num_workers if num_workers > 1 and len(rest) > _CHUNK else 0,
             collate_fn=list,
-            worker_init_fn=partial(_die_with, os.getpid()),
+            worker_init_fn=as_helper(),
         )
         try:
             with tqdm(
@@ -156,19 +152,3 @@ def process(
             writer.finish(excluded, reader.splits, reader.classes)
         finally:
             writer.close()
-
-
-def _die_with(parent: int, _: int) -> None:
-    """Lets Linux kill a worker when its parent is. Left alone, workers wait for each
-    other for ever, since each holds open the pipes that the others write to."""
-    if sys.platform == 'linux':
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-        if os.getppid() != parent:  # It was killed before.
-            os._exit(1)
-
-
-def _num_cores() -> int:
-    if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

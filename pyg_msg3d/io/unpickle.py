@@ -12,7 +12,7 @@ import math
 import pickle
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,13 +23,19 @@ _DTYPE = re.compile(r'[<>=|]?([biuf]\d{1,2}|[US]\d{1,6})')
 _KEYS = (str, bytes, int, float, type(None), np.generic)
 
 
-def unpickle(content: bytes, path: str) -> Any:
+def unpickle(
+    content: bytes,
+    path: str,
+    more: Mapping[tuple[str, str], Callable] | None = None,
+) -> Any:
     r"""Builds what a pickle holds, of numbers, strings, lists, tuples, dictionaries
     and numpy arrays and scalars of numbers and strings.
 
     Args:
         content (bytes): The pickle.
         path (str): What messages call it.
+        more (mapping, optional): Further constructors that may be named: functions
+            that check what they are given, by module and name.
 
     Raises:
         SkeletonDataError: If it is damaged or names anything else; the message names
@@ -37,7 +43,8 @@ def unpickle(content: bytes, path: str) -> Any:
     """
     stream = io.BytesIO(content)
     try:
-        return _Unpickler(stream, budget=12 * len(content) + (10 << 20)).load()
+        budget = 12 * len(content) + (10 << 20)
+        return Unpickler(stream, budget, _CONSTRUCTORS | dict(more or {})).load()
     except Exception as error:  # Whatever damaged bytes trip over.
         raise SkeletonDataError(
             f"'{path}', byte {stream.tell()}: cannot be unpickled "
@@ -47,7 +54,7 @@ def unpickle(content: bytes, path: str) -> Any:
         ) from error
 
 
-class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
+class Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
     """Interprets the opcodes that arrays and plain containers need."""
 
     dispatch: ClassVar[dict[int, Callable]] = {}
@@ -56,20 +63,26 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
     read: Callable[[int], bytes]
     pop_mark: Callable[[], list[Any]]
 
-    def __init__(self, stream: io.BytesIO, budget: int) -> None:
+    def __init__(
+        self,
+        stream: io.BytesIO,
+        budget: int,
+        constructors: Mapping[tuple[str, str], Callable],
+    ) -> None:
         super().__init__(stream, encoding='latin1')  # As Python 2 wrote them.
         self.budget = budget
+        self.constructors = constructors
 
     def find_class(self, module: str, name: str) -> Callable:
         """The constructor of that name, if it may be named."""
-        if (module, name) not in _CONSTRUCTORS:
+        if (module, name) not in self.constructors:
             raise pickle.UnpicklingError(f"it asks for '{module[:60]}.{name[:60]}'")
-        return _CONSTRUCTORS[module, name]
+        return self.constructors[module, name]
 
     def call(self) -> None:
         arguments = self.stack.pop()
         function = self.stack[-1]
-        if not any(function is known for known in _CONSTRUCTORS.values()):
+        if not any(function is known for known in self.constructors.values()):
             raise pickle.UnpicklingError('it calls what may not be called')
         self.stack[-1] = function(*arguments)
 
@@ -215,7 +228,7 @@ for _package in ('numpy.core', 'numpy._core'):
 def _charged(handler: Callable, price: int) -> Callable:
     """An opcode with the memory, in bytes, that it may take beside what it reads."""
 
-    def charge(self: _Unpickler) -> None:
+    def charge(self: Unpickler) -> None:
         self.budget -= price
         if self.budget < 0:
             raise pickle.UnpicklingError('it would take far more memory than its file')
@@ -226,14 +239,14 @@ def _charged(handler: Callable, price: int) -> Callable:
 
 def _opcodes() -> Iterable[tuple[int, Callable]]:
     own = {
-        'REDUCE': _Unpickler.call,
-        'BUILD': _Unpickler.fill,
-        'SETITEM': _Unpickler.set_item,
-        'SETITEMS': _Unpickler.set_items,
-        'DICT': _Unpickler.make_dict,
-        'APPEND': _Unpickler.add,
-        'APPENDS': _Unpickler.add_all,
-        'BYTEARRAY8': _Unpickler.read_bytes,
+        'REDUCE': Unpickler.call,
+        'BUILD': Unpickler.fill,
+        'SETITEM': Unpickler.set_item,
+        'SETITEMS': Unpickler.set_items,
+        'DICT': Unpickler.make_dict,
+        'APPEND': Unpickler.add,
+        'APPENDS': Unpickler.add_all,
+        'BYTEARRAY8': Unpickler.read_bytes,
     }
     prices = {
         10: 'PROTO FRAME STOP BININT1 NONE NEWTRUE NEWFALSE EMPTY_TUPLE GET BINGET '
@@ -252,8 +265,8 @@ def _opcodes() -> Iterable[tuple[int, Callable]]:
             yield code, _charged(handler, price)
 
 
-def _refuse(self: _Unpickler) -> None:
+def _refuse(self: Unpickler) -> None:
     raise pickle.UnpicklingError('an opcode that no array and no container needs')
 
 
-_Unpickler.dispatch = dict.fromkeys(range(256), _refuse) | dict(_opcodes())
+Unpickler.dispatch = dict.fromkeys(range(256), _refuse) | dict(_opcodes())

@@ -1,4 +1,4 @@
-"""Reading the files that hold public weights of MS-G3D."""
+"""Reading the files that hold weights of MS-G3D: public ones, and our own."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -22,10 +22,13 @@ _SKELETONS = {
 def read_checkpoint(
     source: str | PathLike | Mapping[str, Any], skeleton: str | Skeleton | None = None
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The arguments of the model that a public checkpoint holds, and its state dict
-    in our keys. See :meth:`pyg_msg3d.MSG3D.from_checkpoint`."""
+    """The arguments of the model that a checkpoint holds, and its state dict in our
+    keys. See :meth:`pyg_msg3d.MSG3D.from_checkpoint`."""
     name = 'The state dict' if isinstance(source, Mapping) else f"'{source}'"
-    state = _plain_state_dict(source, name)
+    content = _load(source, name)
+    if isinstance(content, Mapping) and 'model_arguments' in content:
+        return _read_own(content, skeleton, name)
+    state = _plain_state_dict(content, name)
     residual = 'PA' if any(key.endswith('.PA') for key in state) else 'A_res'
     classifier = next(
         (key for key in ('cls_head.fc', 'cls_head.fc_cls') if f'{key}.weight' in state),
@@ -48,23 +51,45 @@ def read_checkpoint(
     return arguments, convert(rules, state)
 
 
-def _plain_state_dict(
-    source: str | PathLike | Mapping[str, Any], name: str
-) -> dict[str, Tensor]:
-    content: Any = source
-    if not isinstance(source, Mapping):
-        try:
-            content = torch.load(source, map_location='cpu', weights_only=True)
-        except OSError:
-            raise
-        except Exception as error:  # Whatever the bytes trip over.
-            raise ValueError(
-                f'{name} cannot be read as a checkpoint: either it is none, or it '
-                f'is damaged, or it holds more than tensors and plain containers, '
-                f'which is refused because loading such files can run code. If you '
-                f"trust it, save its 'state_dict' alone and load that. torch says: "
-                f'{str(error).splitlines()[0] if str(error) else type(error).__name__}'
-            ) from error
+def _read_own(
+    content: Mapping[str, Any], given: str | Skeleton | None, name: str
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What a training of ours saved: its average of weights, if it kept one."""
+    arguments = dict(content['model_arguments'])
+    arguments['skeleton'] = own = Skeleton(**arguments['skeleton'])
+    if given is not None and not skeleton(given).edge_index.equal(own.edge_index):
+        raise ValueError(
+            f'{name} was trained with the bones of skeleton {own.name!r}, which are '
+            f'not those of {skeleton(given).name!r}'
+        )
+    if content['ema'] is None:
+        return arguments, dict(content['model'])
+    prefix = 'module.'
+    return arguments, {
+        key.removeprefix(prefix): value
+        for key, value in content['ema'].items()
+        if key.startswith(prefix)
+    }
+
+
+def _load(source: str | PathLike | Mapping[str, Any], name: str) -> Any:
+    if isinstance(source, Mapping):
+        return source
+    try:
+        return torch.load(source, map_location='cpu', weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # Whatever the bytes trip over.
+        raise ValueError(
+            f'{name} cannot be read as a checkpoint: either it is none, or it is '
+            f'damaged, or it holds more than tensors and plain containers, which is '
+            f'refused because loading such files can run code. If you trust it, save '
+            f"its 'state_dict' alone and load that. torch says: "
+            f'{str(error).splitlines()[0] if str(error) else type(error).__name__}'
+        ) from error
+
+
+def _plain_state_dict(content: Any, name: str) -> dict[str, Tensor]:
     for key in ('state_dict', 'model_state_dict', 'model'):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]

@@ -79,6 +79,21 @@ class MSG3D(Module):
         if window_dilations is None:
             window_dilations = (1,) * len(window_sizes)
         _check_arguments(locals())
+        #: The arguments that make this model: plain values, for checkpoints.
+        self.arguments: dict[str, Any] = {
+            'skeleton': self.skeleton.arguments(),
+            'num_classes': num_classes,
+            'in_channels': in_channels,
+            'num_persons': num_persons,
+            'gcn_scales': gcn_scales,
+            'g3d_scales': g3d_scales,
+            'window_sizes': list(window_sizes),
+            'window_dilations': list(window_dilations),
+            'channels': list(channels),
+            'residual': residual,
+            'normalization': normalization,
+            'dropout': dropout,
+        }
 
         num_joints = self.skeleton.num_joints
         self.data_norm = BatchNorm(num_persons * num_joints * in_channels)
@@ -114,11 +129,14 @@ class MSG3D(Module):
         skeleton: str | Skeleton | None = None,
         **kwargs: Any,
     ) -> 'MSG3D':
-        r"""Builds the model that a public checkpoint holds and loads its weights,
-        exactly: those of MS-G3D's authors, of MMAction2 and of PYSKL.
+        r"""Builds the model that a checkpoint holds and loads its weights, exactly:
+        those of MS-G3D's authors, of MMAction2 and of PYSKL, and those that
+        :class:`pyg_msg3d.training.Trainer` saves.
 
-        The sizes, scales, persons, classes and windows are read off the tensors;
-        normalisation and bones are those of the family that the keys tell.
+        Of public checkpoints, the sizes, scales, persons, classes and windows are read
+        off the tensors; normalisation and bones are those of the family that the keys
+        tell. Our own hold all that, and where the training kept an average of the
+        weights, that is loaded.
 
         Args:
             source (str, path or dict): A file, read with ``weights_only=True``, or

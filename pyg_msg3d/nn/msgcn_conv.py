@@ -86,7 +86,8 @@ class MSGCNConv(MultiScaleMessagePassing):
     ) -> Tensor:
         """Runs the convolution; shapes as above."""
         out = self.multi_scale(x, edge_index, edge_type, edge_weight)
-        return out if self.bias is None else out + self.bias
+        # In the type of the product, which autocast may have chosen.
+        return out if self.bias is None else out + self.bias.to(out.dtype)
 
     def __repr__(self) -> str:
         return (

@@ -1,5 +1,6 @@
 from collections import Counter, deque
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -82,6 +83,18 @@ class Skeleton:
     def num_joints(self) -> int:
         """The number of joints."""
         return len(self.joints)
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments that make this skeleton: plain values, for files."""
+        return {
+            'name': self.name,
+            'joints': list(self.joints),
+            'bones': [list(bone) for bone in self.bones],
+            'parents': list(self.parents),
+            'centre': self.centre,
+            'pairs': [list(pair) for pair in self.pairs],
+            'allow_disconnected': True,
+        }
 
     @property
     def edge_index(self) -> Tensor:

@@ -17,7 +17,7 @@ from pyg_msg3d.transforms.pre_normalize_3d import PreNormalize3D
 from pyg_msg3d.transforms.pre_normalize_kinetics import PreNormalizeKinetics
 from pyg_msg3d.transforms.pre_normalize_official import PreNormalizeOfficial
 from pyg_msg3d.transforms.random_rotation import RandomRotation
-from pyg_msg3d.transforms.recipe import Recipe, recipe
+from pyg_msg3d.transforms.recipe import STREAMS, Recipe, recipe
 from pyg_msg3d.transforms.replay import DropNullFrames, Replay
 from pyg_msg3d.transforms.sample_frames import SampleFrames
 from pyg_msg3d.transforms.score_channel import ScoreChannel
@@ -25,6 +25,7 @@ from pyg_msg3d.transforms.streams import JointToBone, ToMotion
 from pyg_msg3d.transforms.uniform_sample_frames import UniformSampleFrames
 
 __all__ = [
+    'STREAMS',
     'Align',
     'Centre',
     'Compose',

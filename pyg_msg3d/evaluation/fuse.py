@@ -1,0 +1,87 @@
+from collections.abc import Sequence
+
+import numpy as np
+
+from pyg_msg3d.data import SkeletonDataError
+from pyg_msg3d.evaluation.scores import Scores
+
+
+def fuse(
+    streams: Sequence[Scores],
+    weights: Sequence[float] | None = None,
+    by_order: bool = False,
+) -> Scores:
+    r"""The weighted sum of several models' scores for the same samples,
+    :math:`\sum_i w_i \mathbf{s}_i / \sum_i w_i`, such as joint, bone, joint motion and
+    bone motion with weights 2:2:1:1.
+
+    Samples are matched by name. All scores must be of one kind: the authors add
+    logits, MMAction2 and PYSKL probabilities, and the sums differ;
+    :meth:`Scores.probabilities` converts.
+
+    Args:
+        streams (sequence of Scores): The scores.
+        weights (sequence of float, optional): Their weights; equal by default.
+        by_order (bool, optional): Match samples by their place instead, where files
+            name none. (default: :obj:`False`)
+
+    Raises:
+        ValueError: If weights are negative or not one for each.
+        SkeletonDataError: If samples, labels, classes or kinds differ, or if some
+            scores have names and others have none; the message names both sides.
+    """
+    if not streams:
+        raise ValueError('There are no scores to fuse')
+    weights = [1.0] * len(streams) if weights is None else list(weights)
+    if len(weights) != len(streams):
+        raise ValueError(
+            f'Expected one weight for each of {len(streams)} scores (got '
+            f'{len(weights)})'
+        )
+    if min(weights) < 0 or not 0 < sum(weights) < np.inf:
+        raise ValueError(f'Expected weights of at least 0, not all 0 (got {weights})')
+    first, *rest = streams
+    aligned = [first, *(_align(first, other, by_order) for other in rest)]
+    total = sum(
+        weight * scores.values.astype(np.float64)
+        for weight, scores in zip(weights, aligned, strict=True)
+    )
+    names = next((s.names for s in aligned if s.names is not None), None)
+    labels = next((s.labels for s in aligned if s.labels is not None), None)
+    return Scores(
+        np.asarray(total) / sum(weights), first.kind, names, labels, 'the sum'
+    )
+
+
+def _align(first: Scores, other: Scores, by_order: bool) -> Scores:
+    one, two = first.source, other.source
+    if other.values.shape[1] != first.values.shape[1]:
+        raise SkeletonDataError(
+            f'{two} has scores for {other.values.shape[1]} classes, {one} for '
+            f'{first.values.shape[1]}'
+        )
+    if other.kind != first.kind:
+        raise SkeletonDataError(
+            f'{two} holds {other.kind}, {one} {first.kind}; convert all to '
+            f'probabilities first'
+        )
+    if first.names is not None and other.names is not None:
+        other = other.aligned_to(first.names, one)
+    elif (first.names is None) != (other.names is None) and not by_order:
+        named, unnamed = (one, two) if other.names is None else (two, one)
+        raise SkeletonDataError(
+            f'{named} names its samples and {unnamed} does not. If both are in the '
+            f'same order, match them by order'
+        )
+    elif len(first) != len(other):
+        raise SkeletonDataError(f'{two} holds {len(other)} samples, {one} {len(first)}')
+    if first.labels is not None and other.labels is not None:
+        differ = np.flatnonzero(first.labels != other.labels)
+        if len(differ):
+            row = int(differ[0])
+            raise SkeletonDataError(
+                f'{two} has other labels than {one} for {len(differ)} samples: '
+                f'{first.name_of(row)} is {other.labels[row]} there and '
+                f'{first.labels[row]} here'
+            )
+    return other

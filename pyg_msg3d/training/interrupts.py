@@ -1,0 +1,39 @@
+"""Being asked to stop."""
+
+import signal
+import threading
+from types import FrameType, TracebackType
+
+# Slurm sends the second ahead of a job's end, where --signal asks for it.
+_SIGNALS = tuple(
+    getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name)
+)
+
+
+class Interrupts:
+    """Takes note of SIGTERM and SIGUSR1 instead of ending the process at once, so that
+    a step can be finished and saved. Further ones change nothing: launchers often pass
+    on what the process has got already, and kill what does not end in time."""
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+        self._before: dict[int, signal._HANDLER] = {}
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.received = signal.Signals(number)
+
+    def __enter__(self) -> 'Interrupts':
+        # Elsewhere, Python takes no handlers.
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

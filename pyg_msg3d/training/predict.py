@@ -1,0 +1,94 @@
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import Module
+
+from pyg_msg3d.evaluation import Scores
+from pyg_msg3d.training.precision import Precision
+from pyg_msg3d.training.sampling import test_loader
+from pyg_msg3d.training.world import World
+
+
+@torch.no_grad()
+def predict(
+    model: Module,
+    dataset: Any,
+    batch_size: int = 64,
+    average: str = 'logits',
+    precision: str = 'float32',
+    num_workers: int = 0,
+    world: World | None = None,
+) -> Scores:
+    r"""The scores of every sample of a data set, each computed once by one of the
+    processes, in the order of the data set, and the same on all of them.
+
+    Of a sample with several clips, the mean: of their logits
+    (:obj:`average="logits"`), or of their probabilities, as MMAction2 and PYSKL test.
+
+    Args:
+        model (Module): From clips :math:`(N, M, T, V, C)` to logits, on its device.
+        dataset (Dataset): The clips, or several of each sample as
+            :class:`~pyg_msg3d.transforms.UniformSampleFrames` makes them.
+        batch_size (int, optional): The clips of a batch. (default: :obj:`64`)
+        average (str, optional): :obj:`"logits"` or :obj:`"probabilities"`.
+            (default: :obj:`"logits"`)
+        precision (str, optional): See :class:`Settings`. (default: :obj:`"float32"`)
+        num_workers (int, optional): Processes that load data. (default: :obj:`0`)
+        world (World, optional): The processes; by default this one alone.
+    """
+    world = world or World(device=next(model.parameters()).device)
+    autocast = Precision(precision, world.device).autocast
+    clips = dataset[0].x if len(dataset) else torch.empty(())
+    clips_of_sample = clips.size(0) if clips.dim() == 5 else 1
+    loader = test_loader(
+        dataset,
+        max(1, batch_size // clips_of_sample),
+        num_workers,
+        world,
+        pin_memory=world.device.type == 'cuda',
+    )
+    was_training = model.training
+    model.eval()
+    values, labels, names = [], [], []
+    for batch in loader:
+        with autocast():
+            values.append(_scores(model, as_input(batch.x, model), average).cpu())
+        labels.append(batch.y)
+        names += batch.name
+    model.train(was_training)
+
+    mine = (torch.cat(values), torch.cat(labels), names) if values else None
+    shares = world.gather(mine)
+    found = [share for share in shares if share is not None]
+    # Process r has samples r, r + processes, ...
+    order = torch.cat(
+        [torch.arange(r, len(dataset), world.size) for r in range(len(found))]
+    ).argsort()
+    all_names = [name for share in found for name in share[2]]
+    all_names = [all_names[row] for row in order.tolist()]
+    return Scores(
+        torch.cat([share[0] for share in found])[order].numpy(),
+        average,
+        # Data sets of one's own may have no names, or the same for several samples.
+        tuple(all_names) if len(set(all_names)) == len(all_names) else None,
+        torch.cat([share[1] for share in found])[order].numpy().astype(np.int64),
+        'the test',
+    )
+
+
+def as_input(x: Tensor, model: Module) -> Tensor:
+    """Clips on the model's device, in its type of numbers."""
+    weight = next(model.parameters())
+    return x.to(weight.device, weight.dtype, non_blocking=True)
+
+
+def _scores(model: Module, x: Tensor, average: str) -> Tensor:
+    several = x.dim() == 6  # [N, clips, M, T, V, C]
+    logits = model(x.flatten(0, 1) if several else x)
+    if logits.dtype in (torch.float16, torch.bfloat16):
+        logits = logits.float()
+    if average == 'probabilities':
+        logits = logits.softmax(1)
+    return logits.view(*x.shape[:2], -1).mean(1) if several else logits

@@ -1,0 +1,384 @@
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict
+from os import PathLike
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+from torch_geometric import seed_everything
+
+from pyg_msg3d.evaluation import measure
+from pyg_msg3d.models import MSG3D
+from pyg_msg3d.training.checkpoints import (
+    CheckpointError,
+    Checkpoints,
+    load_checkpoint,
+    random_state,
+    set_random_state,
+    versions,
+)
+from pyg_msg3d.training.checks import check_fit
+from pyg_msg3d.training.engine import Engine
+from pyg_msg3d.training.interrupts import Interrupts
+from pyg_msg3d.training.predict import predict
+from pyg_msg3d.training.progress import Progress
+from pyg_msg3d.training.record import Epoch, Record, clear
+from pyg_msg3d.training.sampling import TrainSampler, train_loader
+from pyg_msg3d.training.settings import Settings
+from pyg_msg3d.training.world import World
+
+
+class Interrupted(Exception):  # noqa: N818
+    """The training was asked to stop, and is saved; the message says how to go on."""
+
+
+class Trainer:
+    r"""Trains MS-G3D by stochastic gradient descent with Nesterov momentum, alone or
+    together with other processes, tests it and saves it.
+
+    .. code-block:: python
+
+        trainer = Trainer(model, train_set, test_set, Settings(epochs=20), 'runs/mine')
+        history = trainer.fit()
+
+    Args:
+        model (MSG3D): The model; it is moved to the device.
+        train_set (Dataset): Training clips, of one length.
+        test_set (Dataset): Test clips.
+        settings (Settings): How it is trained.
+        run_dir (path, optional): The folder of the run: checkpoints, arguments,
+            metrics, curves. By default nothing is written.
+        world (World, optional): The processes that train together, see :func:`join`;
+            by default this one alone, on the device of the model.
+        resume (str or path, optional): A checkpoint to go on from, or :obj:`"auto"`:
+            from the last in :obj:`run_dir` if there is one.
+        overwrite (bool, optional): Remove the run that is in :obj:`run_dir`.
+            (default: :obj:`False`)
+        notes (mapping, optional): What checkpoints and records are to keep of the
+            data: plain values. A run goes on with the same alone.
+
+    Raises:
+        SkeletonDataError: If the data does not fit the model.
+        ValueError: If settings do not fit each other, the processes or the device.
+        FileExistsError: If there is a run in :obj:`run_dir` already.
+        CheckpointError: If there is nothing usable to resume from, or it was trained
+            with other settings.
+    """
+
+    def __init__(
+        self,
+        model: MSG3D,
+        train_set: Dataset,
+        test_set: Dataset,
+        settings: Settings,
+        run_dir: str | PathLike | None = None,
+        world: World | None = None,
+        resume: str | PathLike | None = None,
+        overwrite: bool = False,
+        notes: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.notes = dict(notes or {})
+        self.world = world or World(device=next(model.parameters()).device)
+        check_fit(model, train_set, 'training')
+        check_fit(model, test_set, 'test')
+        self.test_set = test_set
+        self.sampler = TrainSampler(
+            len(train_set),  # type: ignore[arg-type]
+            settings.batch_size,
+            settings.accumulate,
+            settings.repeat,
+            settings.seed,
+            self.world,
+        )
+        self.loader = train_loader(
+            train_set,
+            self.sampler,
+            settings.num_workers,
+            pin_memory=self.world.device.type == 'cuda',
+        )
+        self.engine = Engine(model, settings, self.world)
+
+        self.epoch, self.epoch_step = 0, 0  # Those that are done.
+        self.history: list[Epoch] = []
+        self._totals = [0.0, 0.0, 0.0]  # Of this epoch: loss, right ones, seconds.
+        self._best = -1.0
+        self._open(None if run_dir is None else Path(run_dir), resume, overwrite)
+
+    @property
+    def steps(self) -> int:
+        """The steps of the optimiser that are done."""
+        return self.epoch * self.sampler.num_steps + self.epoch_step
+
+    # Training -----------------------------------------------------------------
+
+    def fit(self) -> list[Epoch]:
+        r"""Trains what is left to train, and tests.
+
+        Returns:
+            What each epoch came to.
+
+        Raises:
+            FloatingPointError: If a loss is NaN or infinite; the message names the
+                samples of the batch. The checkpoints before stay.
+            Interrupted: If SIGTERM or SIGUSR1 came; everything is saved.
+            OSError: If the end of the training could not be saved.
+        """
+        batch, left = self.settings.batch_size, self.settings.epochs - self.epoch
+        clips = self.sampler.num_steps * batch
+        with ExitStack() as stack:
+            stack.enter_context(_determinism(self.settings.deterministic))
+            interrupts = stack.enter_context(Interrupts())
+            record = stack.enter_context(closing(self._record()))
+            progress = stack.enter_context(
+                closing(
+                    Progress(
+                        clips * self.settings.epochs,
+                        self.steps * batch,
+                        self.world.is_first,
+                    )
+                )
+            )
+            if left > 0:
+                progress.say(self._opening)
+            while self.epoch < self.settings.epochs:
+                self._train_epoch(interrupts, record, progress)
+                self._end_epoch(record, progress)
+        return self.history
+
+    def _train_epoch(
+        self, interrupts: Interrupts, record: Record, progress: Progress
+    ) -> None:
+        self.sampler.start(self.epoch, self.epoch_step)
+        batches = iter(self.loader)
+        self.engine.model.train()
+        while self.epoch_step < self.sampler.num_steps:
+            start = perf_counter()
+            parts = [next(batches) for _ in range(self.settings.accumulate)]
+            lr = self.settings.rate(self.steps, self.sampler.num_steps)
+            try:
+                done = self.engine.step(parts, lr, interrupts.received is not None)
+            except FloatingPointError as error:
+                raise FloatingPointError(
+                    f'Epoch {self.epoch + 1}, step {self.epoch_step + 1}: {error}'
+                ) from None
+            self.epoch_step += 1
+            for i, value in enumerate(
+                (done.loss * done.clips, done.correct, perf_counter() - start)
+            ):
+                self._totals[i] += value
+            mean = self._totals[0] / (self.epoch_step * self.settings.batch_size)
+            progress.advance(done.clips, self.epoch + 1, mean)
+            record.step(self.steps, loss=done.loss, lr=lr)
+            if done.stop:
+                self._save(progress, must=True)
+                raise Interrupted(
+                    f'Asked to stop after step {self.epoch_step} of epoch '
+                    f'{self.epoch + 1}; everything is saved. The same command with '
+                    f'--resume auto goes on'
+                )
+            every = self.settings.save_every
+            if (
+                every
+                and self.steps % every == 0
+                and self.epoch_step < self.sampler.num_steps
+            ):
+                self._save(progress)
+
+    # The end of an epoch --------------------------------------------------------
+
+    def _end_epoch(self, record: Record, progress: Progress) -> None:
+        settings = self.settings
+        clips = self.sampler.num_steps * settings.batch_size
+        loss, correct, seconds = self._totals
+        last = self.epoch + 1 == settings.epochs
+        test: dict[str, float] = {}
+        if last or (self.epoch + 1) % settings.test_every == 0:
+            test = self._test()
+        self.history.append(
+            Epoch(
+                epoch=self.epoch + 1,
+                train_loss=loss / clips,
+                train_accuracy=correct / clips,
+                lr=self.settings.rate(self.steps - 1, self.sampler.num_steps),
+                # The rest of a resumed epoch counts, but not what was waited before.
+                clips_per_second=clips / max(seconds, 1e-9),
+                seconds=seconds,
+                **test,
+            )
+        )
+        self.epoch, self.epoch_step = self.epoch + 1, 0
+        self._totals = [0.0, 0.0, 0.0]
+        best = test.get('test_accuracy', -1) > self._best
+        if best:
+            self._best = test['test_accuracy']
+        progress.say(str(self.history[-1]))
+        record.epochs(self.history)
+        self._save(progress, best, must=last)
+
+    def _test(self) -> dict[str, float]:
+        settings = self.settings
+        metrics = measure(
+            predict(
+                self.engine.tested_model,
+                self.test_set,
+                settings.test_batch_size,
+                settings.average,
+                settings.precision,
+                settings.num_workers,
+                self.world,
+            )
+        )
+        return {
+            'test_loss': metrics.loss,
+            'test_accuracy': metrics.top1,
+            'test_top5': metrics.top5,
+            'test_mean_class': metrics.mean_class,
+        }
+
+    # Saving and going on --------------------------------------------------------
+
+    def _open(
+        self, run_dir: Path | None, resume: str | PathLike | None, overwrite: bool
+    ) -> None:
+        """Finds where to begin."""
+        self.checkpoints = None if run_dir is None else Checkpoints(run_dir)
+        if resume == 'auto' and run_dir is None:
+            raise ValueError("resume='auto' needs the folder of the run, 'run_dir'")
+        self._opening = 'Training from the start'
+        # The first process looks, so that all find the same.
+        found, problem = None, None
+        if self.world.is_first:
+            try:
+                found = self._find(resume, overwrite)
+            except (CheckpointError, OSError) as error:
+                problem = error
+        problem = self.world.share(problem)
+        if problem is not None:
+            raise problem
+        found = self.world.share(found)
+        # Weights are the same everywhere; what dropout draws is not.
+        seed_everything(self.settings.seed + 1000 * self.world.rank)
+        if found is not None:
+            self._load(*found)
+
+    def _find(
+        self, resume: str | PathLike | None, overwrite: bool
+    ) -> tuple[dict[str, Any], str] | None:
+        if resume is not None and resume != 'auto':
+            return load_checkpoint(Path(resume)), f"Going on from '{resume}'"
+        if self.checkpoints is None or not self.checkpoints.exist():
+            return None
+        if resume == 'auto':
+            return self.checkpoints.load()
+        if not overwrite:
+            raise FileExistsError(
+                f"There is a run in '{self.checkpoints.folder}' already. Go on with "
+                f'it (--resume auto), remove it (--overwrite), or choose another '
+                f'folder (--run-dir)'
+            )
+        clear(self.checkpoints.folder)
+        return None
+
+    def _load(self, state: dict[str, Any], said: str) -> None:
+        differ = self.settings.difference(state['settings'])
+        now = self.engine.model.arguments
+        differ += [
+            f'model {name}: {value} then, {now.get(name)} now'
+            for name, value in state['model_arguments'].items()
+            if value != now.get(name)
+        ]
+        differ += [
+            f'{name}: {value} then, {self.notes.get(name)} now'
+            for name, value in state['notes'].items()
+            if value != self.notes.get(name)
+        ]
+        if differ:
+            raise CheckpointError(
+                f'{said}, but it was trained otherwise ({"; ".join(differ)}). Go on '
+                f'with the same arguments, or start anew in another folder'
+            )
+        self.engine.load_state_dict(state)
+        self.epoch, self.epoch_step = state['epoch'], state['epoch_step']
+        self.history = [Epoch(**epoch) for epoch in state['history']]
+        self._totals, self._best = state['totals'], state['best']
+        if len(state['random']) == self.world.size:
+            set_random_state(state['random'][self.world.rank], self.world.device)
+        else:
+            said += (
+                f', of {len(state["random"])} processes by {self.world.size}: dropout '
+                f'draws other numbers'
+            )
+        place = f'epoch {self.epoch + 1}, step {self.epoch_step + 1}'
+        self._opening = f'{said}: {place}'
+
+    def _save(self, progress: Progress, best: bool = False, must: bool = False) -> None:
+        if self.checkpoints is None:
+            return
+        states = self.world.gather(random_state(self.world.device))
+        problem = None
+        if self.world.is_first:
+            try:
+                self.checkpoints.save(self._state(states), best)
+            except OSError as error:
+                problem = str(error)
+        if must:
+            problem = self.world.share(problem)
+        if problem is not None:
+            text = (
+                f'The checkpoint of epoch {self.epoch + 1}, step {self.epoch_step} '
+                f"could not be saved to '{self.checkpoints.folder}': {problem}. The "
+                f'one before stays'
+            )
+            if must:
+                raise OSError(text)
+            progress.say(f'{text}, and training goes on')
+
+    def _state(self, random_states: list[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            **self.engine.state_dict(),
+            'model_arguments': self.engine.model.arguments,
+            'epoch': self.epoch,
+            'epoch_step': self.epoch_step,
+            'history': [asdict(epoch) for epoch in self.history],
+            'totals': self._totals,
+            'best': self._best,
+            'random': random_states,
+            'settings': asdict(self.settings),
+            'notes': self.notes,
+            'versions': versions(),
+        }
+
+    def _record(self) -> Record:
+        if self.checkpoints is None:
+            return Record(None, self.world, {}, False)
+        arguments = {
+            **asdict(self.settings),
+            'learning_rate': self.settings.learning_rate,
+            **self.notes,
+            'model': self.engine.model.arguments,
+        }
+        return Record(
+            self.checkpoints.folder, self.world, arguments, self.settings.tensorboard
+        )
+
+
+@contextmanager
+def _determinism(wanted: bool) -> Iterator[None]:
+    """Torch's own choice of kernels, or only those that always add up in one order."""
+    before = torch.are_deterministic_algorithms_enabled()
+    benchmark = torch.backends.cudnn.benchmark
+    if wanted:  # What CUDA's matrix products ask for.
+        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
+    torch.use_deterministic_algorithms(wanted or before)
+    # Clips are equally long, so the fastest kernels are worth looking for.
+    torch.backends.cudnn.benchmark = not wanted
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+        torch.backends.cudnn.benchmark = benchmark
