@@ -111,7 +111,7 @@ def process(
     folder: Path,
     excluded: Mapping[str, int],
     num_workers: int | None = None,
-) -> None:
+) -> bool:
     r"""Makes all clips and stores them in order, whatever the number of workers. A
     process that was killed before is continued; of several at a time, one works and the
     others wait for it.
@@ -121,11 +121,14 @@ def process(
         folder (path): The folder of the store.
         excluded (mapping): For the report: reasons, and of how many recordings.
         num_workers (int, optional): The processes, by default one for each core.
+
+    Returns:
+        Whether there was anything to make.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.parent / f'.{folder.name}.lock'):
         if (folder / INDEX).exists():
-            return
+            return False
         writer = StoreWriter(folder, maker.key())
         rest = torch.utils.data.Subset(maker, range(writer.num_done, len(maker)))
         if num_workers is None:
@@ -152,3 +155,4 @@ def process(
             writer.finish(excluded, reader.splits, reader.classes)
         finally:
             writer.close()
+    return True

@@ -125,8 +125,13 @@ class StoredSkeletonDataset(Dataset):
     def process(self) -> None:
         """Makes clips of the recordings; see :class:`StoredSkeletonDataset`."""
         maker, excluded = self._maker(Path(self.root))
-        process(maker, Path(self.processed_dir), excluded, self._num_workers)
-        print(_summary(ClipStore(Path(self.processed_dir)).report), file=sys.stderr)
+        if process(maker, Path(self.processed_dir), excluded, self._num_workers):
+            store = ClipStore(Path(self.processed_dir))
+            print(self.summary(store), file=sys.stderr)
+
+    def summary(self, store: ClipStore) -> str:
+        """What is said once clips are made."""
+        return _summary(store.report)
 
     def _maker(self, root: Path) -> tuple[Maker, dict[str, int]]:
         """What makes the clips; and how many recordings are excluded, by reason."""

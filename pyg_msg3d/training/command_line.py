@@ -71,8 +71,8 @@ def plain_errors() -> Iterator[None]:
     asked to stop: where a traceback would not help."""
     try:
         yield
-    except Interrupted as interrupted:
-        print(interrupted, flush=True)
+    except Interrupted:  # It has said so.
+        pass
     except (
         CheckpointError, FileExistsError, FileNotFoundError, FloatingPointError,
         SkeletonDataError, ValueError,

@@ -48,7 +48,7 @@ def train_and_test(
 ) -> list[Metrics]:
     r"""Trains a model for each seed and tests its last weights. Every run's folder gets
     the test's ``scores.npz``, ``result.json``, ``classes.csv`` and ``confusion.png``;
-    of several seeds, mean and standard deviation are printed.
+    of several seeds, mean and standard deviation are printed and written, too.
 
     Args:
         make_model (callable): Makes a model with new weights.
@@ -107,6 +107,9 @@ def train_and_test(
         top1 = [100 * result.top1 for result in results]
         mean, deviation = statistics.mean(top1), statistics.stdev(top1)
         say(f'{len(top1)} seeds: top-1 {mean:.2f} ± {deviation:.2f} %')
+        if world.is_first:
+            summary = {'seeds': run.seeds, 'top1': top1, 'mean': mean, 'std': deviation}
+            write_json(run.run_dir / 'result.json', summary)
     return results
 
 

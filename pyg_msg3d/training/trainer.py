@@ -176,11 +176,13 @@ class Trainer:
             record.step(self.steps, loss=done.loss, lr=lr)
             if done.stop:
                 self._save(progress, must=True)
-                raise Interrupted(
+                said = (
                     f'Asked to stop after step {self.epoch_step} of epoch '
                     f'{self.epoch + 1}; everything is saved. The same command with '
                     f'--resume auto goes on'
                 )
+                progress.say(said)
+                raise Interrupted(said)
             every = self.settings.save_every
             if (
                 every

@@ -1,7 +1,5 @@
-import sys
 from collections.abc import Callable, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -66,18 +64,18 @@ class _NTU(StoredSkeletonDataset):
 
         return list(map(reason, names, parsed))
 
-    def process(self) -> None:
-        """Makes clips of the recordings, and tells which are not there."""
-        super().process()
+    def summary(self, store: ClipStore) -> str:
+        """What is said once clips are made: also which are not there."""
         known = set(samples(self.benchmark))
-        absent = known.difference(ClipStore(Path(self.processed_dir)).names.tolist())
+        absent = known.difference(store.names.tolist())
+        text = super().summary(store)
         if 0 < len(absent) < len(known):
-            print(
-                f'Of the {len(known):,} samples of NTU RGB+D {self.benchmark}, '
+            text += (
+                f'\nOf the {len(known):,} samples of NTU RGB+D {self.benchmark}, '
                 f'{len(absent):,} were not stored, such as '
-                f'{", ".join(sorted(absent)[:3])}.',
-                file=sys.stderr,
+                f'{", ".join(sorted(absent)[:3])}.'
             )
+        return text
 
     def select(self) -> np.ndarray:
         """The clips of the store that are in the split."""
