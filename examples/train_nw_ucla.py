@@ -26,7 +26,7 @@ from pyg_msg3d.training import (
     train_and_test,
 )
 
-SHORT = Settings(epochs=20, batch_size=32, base_lr=0.05, base_batch=32, warm_up=3)
+SHORT = Settings(epochs=30, warm_up=3, label_smoothing=0.1)
 
 
 def main() -> None:

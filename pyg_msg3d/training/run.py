@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from torch_geometric import seed_everything
@@ -87,7 +88,9 @@ def train_and_test(
             f'Seed {seed}: MS-G3D with {parameters:,} parameters, {len(train_set):,} '
             f'clips train, {len(final_set or test_set):,} test, on {_place(world)}'
         )
+        start = perf_counter()
         history = trainer.fit()
+        seconds = perf_counter() - start
         scores = predict(
             trainer.engine.tested_model,
             test_set if final_set is None else final_set,
@@ -101,7 +104,12 @@ def train_and_test(
         say(f'Seed {seed}, tested: {results[-1]}', flush=True)
         if world.is_first:
             best = max(e.test_accuracy or 0 for e in history)
-            numbers = {**results[-1].numbers(), 'best_epoch_top1': best, 'seed': seed}
+            numbers = {
+                **results[-1].numbers(),
+                'best_epoch_top1': best,
+                'seed': seed,
+                'seconds': seconds,
+            }
             record_result(folder, scores, numbers, getattr(test_set, 'classes', ()))
     if len(results) > 1:
         top1 = [100 * result.top1 for result in results]

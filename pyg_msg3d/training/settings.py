@@ -92,6 +92,11 @@ class Settings:
                 f"'milestones' are for schedule 'steps' (got {self.milestones} and "
                 f'schedule {self.schedule!r})'
             )
+        if self.compile and self.checkpoint_activations:
+            raise ValueError(
+                "'compile' and 'checkpoint_activations' exclude each other: a compiled "
+                'model decides itself what to keep'
+            )
         for name, known in (
             ('precision', ('float32', 'bf16', 'fp16')),
             ('schedule', ('cosine', 'steps', 'constant')),

@@ -89,6 +89,7 @@ def test_recipes():
         ({'precision': 'int8'}, "'precision' must be one of .* .got 'int8'"),
         ({'warm_up': 90}, "'warm_up' must be below epochs"),
         ({'schedule': 'steps'}, "needs 'milestones'"),
+        ({'compile': True, 'checkpoint_activations': True}, 'exclude each other'),
         ({'milestones': (3,)}, "'milestones' are for schedule 'steps'"),
         ({'schedule': 'steps', 'milestones': (4, 3)}, 'ascending epochs'),
     ],
