@@ -28,7 +28,10 @@ from pyg_msg3d.training import (
 )
 from pyg_msg3d.visualize import animate, contact_sheet
 
-DEFAULTS = Settings(epochs=12, batch_size=32, base_lr=0.1, base_batch=32, warm_up=1.8)
+DEFAULTS = Settings(
+    epochs=12, base_lr=0.1, warm_up=1.8, label_smoothing=0.1, ema=0.97, test_every=2
+)
+TEST_SUBJECTS = 24
 
 
 def main() -> None:
@@ -69,7 +72,7 @@ def record(folder: Path) -> None:
     """Writes the demo data as recordings, and the table of their classes and splits."""
     shutil.rmtree(folder, ignore_errors=True)
     print('Recording synthetic actors ...', flush=True)
-    both = SyntheticActions('train'), SyntheticActions('test')
+    both = SyntheticActions('train'), SyntheticActions('test', TEST_SUBJECTS)
     write_folder(folder, chain(*(actions.recordings() for actions in both)))
 
 
