@@ -4,8 +4,8 @@ import json
 import platform
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
@@ -55,6 +55,7 @@ class Record:
         world (World): The processes.
         arguments (mapping): What the run was asked for.
         tensorboard (bool): Write TensorBoard event files.
+        steps (int, optional): The steps that are done already. (default: :obj:`0`)
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Record:
         world: World,
         arguments: Mapping[str, Any],
         tensorboard: bool,
+        steps: int = 0,
     ) -> None:
         self._writes = folder is not None and world.is_first
         self._board: Any = None
@@ -73,33 +75,47 @@ class Record:
         write_json(folder / 'arguments.json', arguments)
         write_json(folder / 'environment.json', environment(world))
         if tensorboard:
-            self._board = _tensorboard(folder / 'tensorboard')
+            self._board = _tensorboard(folder / 'tensorboard', steps)
 
     def step(self, step: int, **values: float) -> None:
         """Takes note of a step."""
-        if self._board is not None:
-            for name, value in values.items():
-                self._board.add_scalar(f'step/{name}', value, step)
+        self._plot('step', step, values)
 
     def epochs(self, history: Sequence[Epoch]) -> None:
         """Takes note of all epochs so far, the last of which is new."""
         if not self._writes or not history:
             return
         lines = ''.join(json.dumps(asdict(epoch)) + '\n' for epoch in history)
-        with write_atomically(self.folder / 'metrics.jsonl') as file:
-            file.write(lines.encode())
-        if self._board is not None:
-            for name, value in asdict(history[-1]).items():
-                if value is not None:
-                    self._board.add_scalar(f'epoch/{name}', value, history[-1].epoch)
-            self._board.flush()
-        with suppress(ImportError):  # Pictures are an extra.
-            plot_history(history, self.folder / 'curves.png')
+        known = {k: v for k, v in asdict(history[-1]).items() if v is not None}
+        self._plot('epoch', history[-1].epoch, known)
+        with self._whatever_the_disk():
+            with write_atomically(self.folder / 'metrics.jsonl') as file:
+                file.write(lines.encode())
+            with suppress(ImportError):  # Pictures are an extra.
+                plot_history(history, self.folder / 'curves.png')
+
+    def _plot(self, group: str, step: int, values: Mapping[str, float]) -> None:
+        if self._board is None:
+            return
+        board, self._board = self._board, None
+        with self._whatever_the_disk():
+            for name, value in values.items():
+                board.add_scalar(f'{group}/{name}', value, step)
+            self._board = board
+
+    @contextmanager
+    def _whatever_the_disk(self) -> Iterator[None]:
+        """A record that cannot be written is no reason to end a training."""
+        try:
+            yield
+        except OSError as error:
+            print(f"Cannot write to '{self.folder}', training goes on: {error}")
 
     def close(self) -> None:
         """Ends it."""
         if self._board is not None:
-            self._board.close()
+            with self._whatever_the_disk():
+                self._board.close()
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -156,10 +172,11 @@ def plot_history(history: Sequence[Epoch], path: str | PathLike) -> None:
     plt.close(fig)
 
 
-def _tensorboard(folder: Path) -> Any:
+def _tensorboard(folder: Path, steps: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         print('No TensorBoard events: pip install tensorboard for them')
         return None
-    return SummaryWriter(str(folder))
+    # What a killed run plotted beyond its last checkpoint comes again.
+    return SummaryWriter(str(folder), purge_step=steps + 1 if steps else None)

@@ -67,6 +67,8 @@ def train_and_test(
     """
     say = print if world.is_first else _be_quiet
     results = []
+    if len(run.seeds) > 1 and world.is_first:  # Of an earlier run.
+        (run.run_dir / 'result.json').unlink(missing_ok=True)
     for seed in run.seeds:
         folder = run.run_dir / f'seed_{seed}' if len(run.seeds) > 1 else run.run_dir
         seed_everything(seed)

@@ -365,7 +365,11 @@ class Trainer:
             'model': self.engine.model.arguments,
         }
         return Record(
-            self.checkpoints.folder, self.world, arguments, self.settings.tensorboard
+            self.checkpoints.folder,
+            self.world,
+            arguments,
+            self.settings.tensorboard,
+            self.steps,
         )
 
 

@@ -382,12 +382,13 @@ def test_a_full_disk_keeps_the_checkpoint_before(clips, tmp_path, capsys):
     settings = replace(SETTINGS, epochs=3)
     trainer = Trainer(small_model(clips), clips, clips, settings, tmp_path)
     step = trainer.engine.step
-    partial = tmp_path / '.last.pt.partial'
+    partials = [tmp_path / f'.{name}.partial' for name in ('last.pt', 'metrics.jsonl')]
 
     def watched(*args):
         if 3 <= trainer.steps < 6:
-            partial.unlink(missing_ok=True)
-            partial.symlink_to('/dev/full')
+            for partial in partials:
+                partial.unlink(missing_ok=True)
+                partial.symlink_to('/dev/full')
         return step(*args)
 
     trainer.engine.step = watched
@@ -395,6 +396,8 @@ def test_a_full_disk_keeps_the_checkpoint_before(clips, tmp_path, capsys):
     said = capsys.readouterr().out
     assert 'epoch 3, step 0 could not be saved' in said
     assert 'No space left on device. The one before stays, and training goes on' in said
+    assert f"Cannot write to '{tmp_path}', training goes on" in said
+    assert len((tmp_path / 'metrics.jsonl').read_text().splitlines()) == 3
     assert torch.load(tmp_path / 'previous.pt', weights_only=True)['epoch'] == 1
     assert torch.load(tmp_path / 'last.pt', weights_only=True)['epoch'] == 3
 
