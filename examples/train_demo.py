@@ -29,7 +29,7 @@ from pyg_msg3d.training import (
 from pyg_msg3d.visualize import animate, contact_sheet
 
 DEFAULTS = Settings(
-    epochs=12, base_lr=0.1, warm_up=1.8, label_smoothing=0.1, ema=0.97, test_every=2
+    epochs=12, base_lr=0.1, warm_up=1.8, label_smoothing=0.1, ema=0.97, test_every=4
 )
 TEST_SUBJECTS = 24
 
