@@ -162,6 +162,14 @@ class Engine:
             f'Look for bad coordinates, or lower the learning rate'
         )
 
+    def agree(self) -> None:
+        """Gives all processes the first one's running statistics, which differ as
+        their clips do, so that they test one model, and the one that is saved."""
+        models = [self.model] if self.ema is None else [self.model, self.ema]
+        for model in models:
+            for buffer in model.buffers():
+                self.world.copy(buffer)
+
     def state_dict(self) -> dict[str, Any]:
         """All that steps change."""
         return {

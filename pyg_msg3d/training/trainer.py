@@ -224,6 +224,7 @@ class Trainer:
 
     def _test(self) -> dict[str, float]:
         settings = self.settings
+        self.engine.agree()
         metrics = measure(
             predict(
                 self.engine.tested_model,

@@ -33,6 +33,11 @@ class World(NamedTuple):
             dist.all_reduce(values)
         return values
 
+    def copy(self, values: Tensor) -> None:
+        """Makes a tensor that of the first process, in place."""
+        if self.size > 1:
+            dist.broadcast(values, src=0)
+
     def gather(self, value: Any) -> list[Any]:
         """What all processes have, in their order, on all of them."""
         if self.size == 1:

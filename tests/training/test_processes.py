@@ -1,5 +1,6 @@
 """Several real processes, started by torchrun."""
 
+import json
 import os
 import signal
 import subprocess
@@ -14,8 +15,9 @@ import torch
 import worker
 from actions import ROOT, same_weights, synthetic, torchrun
 
-from pyg_msg3d.evaluation import read_scores
-from pyg_msg3d.training import World, join
+from pyg_msg3d import MSG3D
+from pyg_msg3d.evaluation import measure, read_scores
+from pyg_msg3d.training import World, join, predict
 from pyg_msg3d.training.world import _place
 
 WORKER = Path(worker.__file__)
@@ -50,6 +52,17 @@ def test_two_processes_train_like_one_that_takes_turns(tmp_path):
         if 'running' not in key and 'tracked' not in key:
             error = (two['weights'][key] - expected).norm() / expected.norm()
             assert error <= 1e-9, key
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('average', [None, 0.9])
+def test_what_is_tested_is_what_is_saved(tmp_path, average):
+    """Running statistics are each process's own; all test with those of the first."""
+    torchrun(2, WORKER, 'average' if average else 'train', tmp_path)
+    saved = MSG3D.from_checkpoint(tmp_path / 'last.pt').double()
+    history = [json.loads(line) for line in (tmp_path / 'metrics.jsonl').open()]
+    metrics = measure(predict(saved, synthetic(subjects=4)))
+    assert history[-1]['test_loss'] == pytest.approx(metrics.loss, rel=1e-6)
 
 
 @pytest.mark.slow

@@ -24,7 +24,9 @@ def train(world, folder, settings=SETTINGS, disturb=None):
     """Trains in float64 on augmented clips; leaves losses and weights."""
     clips = synthetic(subjects=4, augment=True)
     model = small_model(clips, dropout=0.0).double()
-    trainer = Trainer(model, clips, clips, settings, folder, world, 'auto')
+    trainer = Trainer(
+        model, clips, synthetic(subjects=4), settings, folder, world, 'auto'
+    )
     if disturb is not None:
         disturb(trainer)
     losses = []
@@ -88,6 +90,8 @@ def main():
     with join() as world:
         if what == 'train':
             train(world, folder, settings)
+        elif what == 'average':
+            train(world, folder, Settings(**{**vars(settings), 'ema': 0.9}))
         elif what == 'disturbed':
             disturbed(world, folder, settings)
         elif what == 'endless':
