@@ -17,6 +17,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from pyg_msg3d.data import SkeletonDataError
+from pyg_msg3d.data.atomic import write_atomically
 
 INDEX = 'index.npz'
 _KEYPOINTS, _SCORES, _REPORT = 'keypoints.npy', 'scores.npy', 'report.json'
@@ -257,7 +258,8 @@ class StoreWriter:
             'excluded': dict(excluded),
             'skipped': {record['name']: record['skipped'] for record in skipped},
         }
-        _replace(self.folder / _REPORT, json.dumps(report, indent=1).encode())
+        with write_atomically(self.folder / _REPORT) as file:
+            file.write(json.dumps(report, indent=1).encode())
         place = {record['name']: number for number, record in enumerate(stored)}
         index: dict[str, np.ndarray] = {
             'names': np.array([record['name'] for record in stored]),
@@ -273,11 +275,8 @@ class StoreWriter:
         for split, names in splits.items():
             members = [place[name] for name in names if name in place]
             index[f'{_SPLIT}{split}'] = np.array(members, np.int64)
-        temporary = self.folder / f'{INDEX}.tmp'
-        with temporary.open('wb') as file:
+        with write_atomically(self.folder / INDEX) as file:
             np.savez(file, **index)  # type: ignore[arg-type]
-            _sync(file)
-        temporary.replace(self.folder / INDEX)
         self.close()
         (self.folder / _JOURNAL).unlink()
 
@@ -337,11 +336,3 @@ class _GrowingArray:
 def _sync(file: BinaryIO) -> None:
     file.flush()
     os.fsync(file.fileno())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f'{path.name}.tmp')
-    with temporary.open('wb') as file:
-        file.write(content)
-        _sync(file)
-    temporary.replace(path)

@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pyg_msg3d.models import MSG3D
 from pyg_msg3d.training.activations import checkpoint_activations
-from pyg_msg3d.training.precision import Precision
+from pyg_msg3d.training.precision import Precision, widened
 from pyg_msg3d.training.predict import as_input
 from pyg_msg3d.training.settings import Settings
 from pyg_msg3d.training.world import World
@@ -129,8 +129,7 @@ class Engine:
         target = batch.y.to(self.world.device, non_blocking=True)
         with self.precision.autocast():
             logits = self.parallel(x)
-        if logits.dtype in (torch.float16, torch.bfloat16):
-            logits = logits.float()
+        logits = widened(logits)
         loss = cross_entropy(
             logits, target, label_smoothing=self.settings.label_smoothing
         )

@@ -36,3 +36,9 @@ class Precision:
         return torch.autocast(
             self._device, self._dtype, enabled=self._dtype is not None
         )
+
+
+def widened(logits: torch.Tensor) -> torch.Tensor:
+    """Logits of fewer bits as float32, for softmax and loss; others as they are."""
+    half = logits.dtype in (torch.float16, torch.bfloat16)
+    return logits.float() if half else logits

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from pyg_msg3d.evaluation import Scores
-from pyg_msg3d.training.precision import Precision
+from pyg_msg3d.training.precision import Precision, widened
 from pyg_msg3d.training.sampling import test_loader
 from pyg_msg3d.training.world import World
 
@@ -86,9 +86,7 @@ def as_input(x: Tensor, model: Module) -> Tensor:
 
 def _scores(model: Module, x: Tensor, average: str) -> Tensor:
     several = x.dim() == 6  # [N, clips, M, T, V, C]
-    logits = model(x.flatten(0, 1) if several else x)
-    if logits.dtype in (torch.float16, torch.bfloat16):
-        logits = logits.float()
+    logits = widened(model(x.flatten(0, 1) if several else x))
     if average == 'probabilities':
         logits = logits.softmax(1)
     return logits.view(*x.shape[:2], -1).mean(1) if several else logits

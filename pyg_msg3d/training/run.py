@@ -13,7 +13,6 @@ from torch_geometric import seed_everything
 from pyg_msg3d.described import described
 from pyg_msg3d.evaluation import Metrics, Scores, measure, plot_confusion
 from pyg_msg3d.models import MSG3D
-from pyg_msg3d.training.predict import predict
 from pyg_msg3d.training.record import write_json
 from pyg_msg3d.training.settings import Settings
 from pyg_msg3d.training.trainer import Trainer
@@ -93,15 +92,7 @@ def train_and_test(
         start = perf_counter()
         history = trainer.fit()
         seconds = perf_counter() - start
-        scores = predict(
-            trainer.engine.tested_model,
-            test_set if final_set is None else final_set,
-            settings.test_batch_size,
-            settings.average,
-            settings.precision,
-            settings.num_workers,
-            world,
-        )
+        scores = trainer.predict(test_set if final_set is None else final_set)
         results.append(measure(scores))
         say(f'Seed {seed}, tested: {results[-1]}', flush=True)
         if world.is_first:

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import Dataset
 from torch_geometric import seed_everything
 
-from pyg_msg3d.evaluation import measure
+from pyg_msg3d.evaluation import Scores, measure
 from pyg_msg3d.models import MSG3D
 from pyg_msg3d.training.checkpoints import (
     CheckpointError,
@@ -223,25 +223,28 @@ class Trainer:
         self._save(progress, best, must=last)
 
     def _test(self) -> dict[str, float]:
-        settings = self.settings
-        self.engine.agree()
-        metrics = measure(
-            predict(
-                self.engine.tested_model,
-                self.test_set,
-                settings.test_batch_size,
-                settings.average,
-                settings.precision,
-                settings.num_workers,
-                self.world,
-            )
-        )
+        metrics = measure(self.predict(self.test_set))
         return {
             'test_loss': metrics.loss,
             'test_accuracy': metrics.top1,
             'test_top5': metrics.top5,
             'test_mean_class': metrics.mean_class,
         }
+
+    def predict(self, dataset: Dataset) -> Scores:
+        """The scores of the model that is tested, as the settings have it; see
+        :func:`predict`."""
+        settings = self.settings
+        self.engine.agree()
+        return predict(
+            self.engine.tested_model,
+            dataset,
+            settings.test_batch_size,
+            settings.average,
+            settings.precision,
+            settings.num_workers,
+            self.world,
+        )
 
     # Saving and going on --------------------------------------------------------
 
