@@ -37,7 +37,7 @@ class MSGCNBlock(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Runs the block; shapes as above."""
-        return self.norm(self.conv(x, *self.adjacency())).relu()
+        return self.norm(self.conv(x, *self.adjacency())).relu_()
 
 
 class G3DBlock(Module):

@@ -156,9 +156,10 @@ class G3DConv(MultiScaleMessagePassing):
         # [*, T', tau V, C] -> [*, T', V, tau, C]: the one copy that puts what is
         # collapsed side by side.
         h = h.unflatten(-2, (self.window.size, -1)).transpose(-3, -2).contiguous()
-        # In the type of the product, which autocast may have chosen.
-        h = h if self.bias is None else h + self.bias.to(h.dtype)
-        h = self.norm(h).relu()
+        if self.bias is not None:
+            # In the type of the product, which autocast may have chosen.
+            h = h.add_(self.bias.to(h.dtype))
+        h = self.norm(h).relu_()
         return linear(h.flatten(-2), self.collapse.weight, self.collapse.bias)
 
     def __repr__(self) -> str:

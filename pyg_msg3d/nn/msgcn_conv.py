@@ -87,7 +87,7 @@ class MSGCNConv(MultiScaleMessagePassing):
         """Runs the convolution; shapes as above."""
         out = self.multi_scale(x, edge_index, edge_type, edge_weight)
         # In the type of the product, which autocast may have chosen.
-        return out if self.bias is None else out + self.bias.to(out.dtype)
+        return out if self.bias is None else out.add_(self.bias.to(out.dtype))
 
     def __repr__(self) -> str:
         return (

@@ -9,11 +9,14 @@ from torch_geometric.utils import is_sparse
 from pyg_msg3d.nn.scale_linear import ScaleLinear
 from pyg_msg3d.ops import (
     BACKENDS,
+    KERNELS,
+    ScaleGraph,
     Window,
     aggregate,
     choose_backend,
-    csr_product,
-    dense_product,
+    choose_kernel,
+    multi_scale_product,
+    to_matrix,
     torch_sparse_product,
 )
 
@@ -27,17 +30,17 @@ class MultiScaleMessagePassing(MessagePassing):
 
     as one message passing. With :math:`K` slots per source, lifted features
     :math:`\mathbf{h}_{(u,k)} = \mathbf{\Theta}_{(k)} \mathbf{x}_u` travel along
-    the bipartite edges :math:`(u, k) \to v`. With :math:`K` slots per target,
-    plain features travel along :math:`u \to (v, k)` and one linear map collapses
-    the slots. Both give the same; the narrower features travel.
+    the bipartite edges :math:`(u, k) \to v`. Most backends do both steps in one, see
+    :func:`~pyg_msg3d.ops.multi_scale_product`.
 
-    The graph is given in one of three forms:
+    The graph is given in one of four forms:
 
     * edges: :obj:`edge_index`, their scales :obj:`edge_type` and their weights
       :obj:`edge_weight`, as :func:`~pyg_msg3d.graph.disentangle` returns them;
     * a sparse :obj:`adj_t` of shape :math:`(V, V K)`, column :math:`u K + k`, as
       :class:`torch_sparse.SparseTensor` or torch sparse tensor;
-    * a floating-point matrix of that shape, for adjacencies that are full.
+    * a floating-point matrix of that shape, for adjacencies that are full;
+    * a :class:`~pyg_msg3d.ops.ScaleGraph`: the edges, sorted once for many calls.
 
     In MS-G3D's terms :math:`V` is the number of joints, or of the joints in all
     frames of a temporal window.
@@ -79,81 +82,78 @@ class MultiScaleMessagePassing(MessagePassing):
     def multi_scale(
         self,
         x: Tensor,
-        edge_index: Adj,
+        edge_index: Adj | ScaleGraph,
         edge_type: OptTensor = None,
         edge_weight: OptTensor = None,
         window: Window | None = None,
+        num_targets: int | None = None,
     ) -> Tensor:
-        r"""The sum over scales: :math:`(*, V, C)` to :math:`(*, V, C')`, over
-        windows :math:`(*, T, V, C)` to :math:`(*, T', \tau V, C')`."""
+        r"""The sum over scales: :math:`(*, V, C)` to :math:`(*, V', C')`, over
+        windows :math:`(*, T, V, C)` to :math:`(*, T', V', C')`. Without
+        ``num_targets``, targets are the sources: :math:`V`, over windows
+        :math:`\tau V`."""
         self.lin.materialize(x)
-        num_nodes = x.size(-2) * (window.size if window else 1)
-        # The narrower features travel.
-        lift_first = self.lin.in_channels >= self.lin.out_channels // self.num_scales
+        weight = self.lin.weight
+        num_sources = x.size(-2) * (window.size if window else 1)
+        num_targets = num_sources if num_targets is None else num_targets
 
+        if isinstance(edge_index, ScaleGraph):
+            self._check_graph(edge_index, num_sources, num_targets)
+            kernel = choose_kernel(x, self.backend)
+            return multi_scale_product(x, weight, edge_index, kernel=kernel)
         if is_sparse(edge_index):
-            self._check_matrix(edge_index, num_nodes)
-            if self._takes_matrix(edge_index):
+            self._check_matrix(edge_index, num_sources, num_targets)
+            if isinstance(edge_index, SparseTensor) and self._takes_sparse_tensor():
                 h = self.lin.lift(x)
                 h = window.unfold(h) if window else h
                 return self.propagate(edge_index, x=(h, None), edge_weight=None)
             edge_index, edge_type, edge_weight = self._to_edges(edge_index)
         elif edge_index.is_floating_point():
-            self._check_matrix(edge_index, num_nodes)
-            matrix = edge_index
-            if lift_first:
-                return dense_product(self.lin.lift(x), matrix, window)
-            # Rows (v, k) instead of columns (u, k).
-            slots = matrix.unflatten(1, (num_nodes, -1)).transpose(1, 2).flatten(0, 1)
-            return self.lin.collapse(dense_product(x, slots, window))
+            self._check_matrix(edge_index, num_sources, num_targets)
+            return multi_scale_product(x, weight, edge_index, window)
 
         self._check_edges(edge_index, edge_type, edge_weight)
-        source, target = edge_index[0], edge_index[1]
-        if edge_type is None:  # One scale only.
-            edge_type = torch.zeros_like(source)
-        if lift_first:
-            h, source = self.lin.lift(x), source * self.num_scales + edge_type
-            num_targets = num_nodes
-        else:
-            h, target = x, target * self.num_scales + edge_type
-            num_targets = num_nodes * self.num_scales
-
+        (source, target), k = edge_index, self.num_scales
+        num_slots = num_sources * k
         backend = self.backend
-        num_sources = h.size(-2) * (window.size if window else 1)
         if backend == 'auto':
-            entries = num_sources * num_targets
-            backend = choose_backend(h, source.numel(), entries)
-        if self.explain or backend == 'scatter':
-            # Message by message, where PyG's hooks and explainers take hold.
-            out = self.propagate(
-                torch.stack([source, target]),
-                x=(window.unfold(h) if window else h, None),
-                edge_weight=edge_weight,
-                size=(num_sources, num_targets),
+            backend = choose_backend(x, source.numel(), num_slots * num_targets)
+        if self.explain:
+            backend = 'scatter'
+        if edge_weight is None:
+            edge_weight = weight.new_ones(source.numel())
+        if backend in KERNELS and window is None:
+            graph = ScaleGraph.build(
+                source, target, edge_type, edge_weight, num_sources, num_targets, k
             )
-        else:
-            out = aggregate(
-                h, source, target, edge_weight, num_targets, window, backend
-            )
-        return out if lift_first else self.lin.collapse(out)
+            return multi_scale_product(x, weight, graph, kernel=backend)
+
+        slot = source * k if edge_type is None else source * k + edge_type
+        if backend == 'dense':
+            matrix = to_matrix(slot, target, edge_weight, num_slots, num_targets)
+            return multi_scale_product(x, weight, matrix, window)
+        h = self.lin.lift(x)
+        if backend != 'scatter':
+            return aggregate(h, slot, target, edge_weight, num_targets, window, backend)
+        # Message by message, where PyG's hooks and explainers take hold.
+        return self.propagate(
+            torch.stack([slot, target]),
+            x=(window.unfold(h) if window else h, None),
+            edge_weight=edge_weight,
+            size=(num_slots, num_targets),
+        )
 
     def message(self, x_j: Tensor, edge_weight: OptTensor) -> Tensor:
         return x_j if edge_weight is None else edge_weight.view(-1, 1) * x_j
 
     def message_and_aggregate(self, adj_t: Adj, x: OptPairTensor) -> Tensor:
-        if isinstance(adj_t, SparseTensor):
-            return torch_sparse_product(adj_t, x[0])
-        return csr_product(adj_t, x[0])
+        return torch_sparse_product(adj_t, x[0])
 
     # Forms of the graph -------------------------------------------------------
 
-    def _takes_matrix(self, adj_t: Adj) -> bool:
-        """Whether the sparse matrix goes to the backend as it is."""
-        if self.explain:
-            return False
-        native = 'torch_sparse' if isinstance(adj_t, SparseTensor) else 'csr'
-        fits = native == 'torch_sparse' or adj_t.layout == torch.sparse_csr
-        return fits and self.backend in ('auto', native)
+    def _takes_sparse_tensor(self) -> bool:
+        """Whether torch-sparse multiplies by its matrix as it is."""
+        return not self.explain and self.backend in ('auto', 'torch_sparse')
 
     def _to_edges(self, adj_t: Adj) -> tuple[Tensor, Tensor, OptTensor]:
         if isinstance(adj_t, SparseTensor):
@@ -164,16 +164,26 @@ class MultiScaleMessagePassing(MessagePassing):
         edge_index = torch.stack([source // self.num_scales, target])
         return edge_index, source % self.num_scales, weight
 
-    def _check_matrix(self, matrix: Adj, num_nodes: int) -> None:
-        expected = [num_nodes, num_nodes * self.num_scales]
+    def _check_matrix(self, matrix: Adj, num_sources: int, num_targets: int) -> None:
+        expected = [num_targets, num_sources * self.num_scales]
         size = list(
             matrix.sizes() if isinstance(matrix, SparseTensor) else matrix.shape
         )
         if size != expected:
             raise ValueError(
                 f'Expected an adjacency of shape [{expected[0]}, {expected[1]}], '
-                f'column u * num_scales + k, for {num_nodes} nodes and '
+                f'column u * num_scales + k, for {num_sources} nodes and '
                 f'{self.num_scales} scales (got {size})'
+            )
+
+    def _check_graph(
+        self, graph: ScaleGraph, num_sources: int, num_targets: int
+    ) -> None:
+        expected = (num_sources, num_targets, self.num_scales)
+        if graph.sizes != expected:
+            raise ValueError(
+                'Expected a ScaleGraph of {} sources, {} targets and {} scales '
+                '(got {}, {} and {})'.format(*expected, *graph.sizes)
             )
 
     def _check_edges(

@@ -8,9 +8,7 @@ from pyg_msg3d.ops import linear
 class ScaleLinear(Linear):
     r"""The linear maps :math:`\mathbf{\Theta}_{(k)}` of all :math:`K` scales.
 
-    They are applied on either side of the aggregation, whichever is cheaper: to
-    the features of each node (:meth:`lift`), or to what a node has gathered at each
-    scale (:meth:`collapse`). The result is the same, since both are linear.
+    The weight :math:`(K C', C)` holds one map below the other.
 
     Args:
         in_channels (int): Channels of a node; :obj:`-1` reads them off the first
@@ -38,13 +36,6 @@ class ScaleLinear(Linear):
         :math:`\mathbf{x}_u \mathbf{\Theta}_{(k)}`."""
         h = linear(x, self.weight)
         return h.unflatten(-1, (self.num_scales, -1)).flatten(-3, -2)
-
-    def collapse(self, z: Tensor) -> Tensor:
-        r""":math:`(*, V K, C)` to :math:`(*, V, C')`: the sum over :math:`k` of row
-        :math:`v K + k` times :math:`\mathbf{\Theta}_{(k)}`."""
-        k = self.num_scales
-        weight = self.weight.unflatten(0, (k, -1)).transpose(0, 1).flatten(1)
-        return linear(z.unflatten(-2, (-1, k)).flatten(-2), weight)
 
     def __repr__(self) -> str:
         return (

@@ -1,18 +1,23 @@
-from pyg_msg3d.ops.aggregate import BACKENDS, aggregate, choose_backend
-from pyg_msg3d.ops.backends.csr import csr_product
+from pyg_msg3d.ops.aggregate import BACKENDS, aggregate, choose_backend, choose_kernel
 from pyg_msg3d.ops.backends.dense import dense_product, to_matrix
+from pyg_msg3d.ops.backends.sparse import KERNELS
 from pyg_msg3d.ops.backends.torch_sparse import torch_sparse_product
 from pyg_msg3d.ops.linear import linear
+from pyg_msg3d.ops.multi_scale import multi_scale_product
+from pyg_msg3d.ops.scale_graph import ScaleGraph
 from pyg_msg3d.ops.window import Window
 
 __all__ = [
     'BACKENDS',
+    'KERNELS',
+    'ScaleGraph',
     'Window',
     'aggregate',
     'choose_backend',
-    'csr_product',
+    'choose_kernel',
     'dense_product',
     'linear',
+    'multi_scale_product',
     'to_matrix',
     'torch_sparse_product',
 ]

@@ -1,11 +1,10 @@
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
-from pyg_msg3d.ops.backends.csr import aggregate_csr, check_csr
 from pyg_msg3d.ops.backends.dense import dense_product, to_matrix
 from pyg_msg3d.ops.backends.scatter import aggregate_scatter
+from pyg_msg3d.ops.backends.sparse import KERNELS, aggregate_sparse
 from pyg_msg3d.ops.backends.torch_scatter import (
     aggregate_torch_scatter,
     check_torch_scatter,
@@ -14,13 +13,23 @@ from pyg_msg3d.ops.backends.torch_sparse import (
     aggregate_torch_sparse,
     check_torch_sparse,
 )
+from pyg_msg3d.ops.scale_graph import ScaleGraph
 from pyg_msg3d.ops.window import Window
+
+
+def aggregate_csr(
+    x: Tensor, source: Tensor, target: Tensor, weight: Tensor, num_targets: int
+) -> Tensor:
+    """Sorts the edges and multiplies by their CSR matrix."""
+    graph = ScaleGraph.build(source, target, None, weight, x.size(-2), num_targets)
+    return aggregate_sparse(x, graph, 'csr')
+
 
 Sparse = Callable[[Tensor, Tensor, Tensor, Tensor, int], Tensor]
 
 _SPARSE: dict[str, tuple[Sparse, Callable[[Tensor], str | None]]] = {
     'scatter': (aggregate_scatter, lambda x: None),
-    'csr': (aggregate_csr, check_csr),
+    'csr': (aggregate_csr, lambda x: None),
     'torch_sparse': (aggregate_torch_sparse, check_torch_sparse),
     'torch_scatter': (aggregate_torch_scatter, check_torch_scatter),
 }
@@ -99,10 +108,13 @@ def choose_backend(x: Tensor, num_edges: int, num_entries: int) -> str:
         density >= _DENSE_DENSITY and num_entries <= _DENSE_BOUND
     ):
         return 'dense'
-    # torch.compile takes no sparse matrices.
-    if torch.compiler.is_compiling() or check_csr(x) is not None:
-        return 'scatter'
     return 'csr'
+
+
+def choose_kernel(x: Tensor, backend: str = 'auto') -> str:
+    """The kernel that multiplies by edges already sorted, if any will do the fastest
+    there is for the features' device."""
+    return 'csr' if backend not in KERNELS else backend
 
 
 def check_backend(backend: str, x: Tensor) -> None:

@@ -91,7 +91,7 @@ def test_float32_and_without_weights(backend):
 
 
 @pytest.mark.parametrize(
-    'backend', ['scatter', 'dense', 'torch_scatter'], indirect=True
+    'backend', ['scatter', 'dense', 'csr', 'torch_scatter'], indirect=True
 )
 def test_bfloat16(backend):
     x, source, target, weight, n = problem(None)
@@ -101,7 +101,7 @@ def test_bfloat16(backend):
     torch.testing.assert_close(low.double(), expected, rtol=0.1, atol=0.3)
 
 
-@pytest.mark.parametrize('backend', ['csr', 'torch_sparse'], indirect=True)
+@pytest.mark.parametrize('backend', ['torch_sparse'], indirect=True)
 def test_backends_without_bfloat16_say_so(backend):
     x, source, target, weight, n = problem(None, torch.bfloat16)
     with pytest.raises(RuntimeError, match=f"backend='{backend}'.*bfloat16.*auto"):
@@ -125,7 +125,7 @@ def test_auto():
     assert choose_backend(x, num_edges=925, num_entries=25 * 325) == 'dense'
     assert choose_backend(x, num_edges=100_000, num_entries=10**9) == 'csr'
     assert choose_backend(x, num_edges=10**6, num_entries=2 * 10**6) == 'dense'
-    assert choose_backend(x.bfloat16(), 100_000, 10**9) == 'scatter'
+    assert choose_backend(x.bfloat16(), 100_000, 10**9) == 'csr'
 
 
 @pytest.mark.parametrize('bias', [True, False])

@@ -1,0 +1,104 @@
+"""Aggregation along sorted edges, as one operator over several kernels."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from pyg_msg3d.ops.backends import csr
+from pyg_msg3d.ops.scale_graph import ScaleGraph
+
+
+class Kernel(Protocol):
+    """What computes products with a sparse matrix, given by its rows."""
+
+    def product(
+        self, x: Tensor, pointer: Tensor, column: Tensor, value: Tensor
+    ) -> Tensor:
+        """``[n, S, C]`` to ``[n, S', C]``."""
+
+    def weight_gradient(
+        self, grad: Tensor, x: Tensor, row: Tensor, column: Tensor
+    ) -> Tensor:
+        """The gradient to the values, ``[E]``."""
+
+
+KERNELS: dict[str, Kernel] = {'csr': csr}
+
+
+def aggregate_sparse(x: Tensor, graph: ScaleGraph, kernel: str) -> Tensor:
+    """Adds up weighted features along the edges of a graph of one scale,
+    ``[*, S, C]`` to ``[*, S', C]``."""
+    frames = x.reshape(-1, *x.shape[-2:])
+    weight = graph.weight.to(x.dtype)
+    out = _aggregate(frames, weight, graph.indices, graph.num_targets, kernel)
+    return out.view(*x.shape[:-2], *out.shape[1:])
+
+
+@torch.library.custom_op('pyg_msg3d::aggregate', mutates_args=())
+def _aggregate(
+    x: Tensor,
+    weight: Tensor,
+    indices: Sequence[Tensor],
+    num_targets: int,
+    kernel: str,
+) -> Tensor:
+    source, _, _, rowptr, _, _ = indices
+    return KERNELS[kernel].product(x, rowptr, source, weight)
+
+
+@_aggregate.register_fake
+def _(
+    x: Tensor,
+    weight: Tensor,
+    indices: Sequence[Tensor],
+    num_targets: int,
+    kernel: str,
+) -> Tensor:
+    return x.new_empty(x.size(0), num_targets, x.size(2))
+
+
+@torch.library.custom_op('pyg_msg3d::aggregate_backward', mutates_args=())
+def _aggregate_backward(
+    grad: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    indices: Sequence[Tensor],
+    kernel: str,
+    needs_weight: bool,
+) -> tuple[Tensor, Tensor]:
+    source, target, _, _, order, colptr = indices
+    to_x = KERNELS[kernel].product(grad, colptr, target[order], weight[order])
+    if not needs_weight:
+        return to_x, torch.zeros_like(weight)
+    to_weight = KERNELS[kernel].weight_gradient(grad, x, target, source)
+    return to_x, to_weight.to(weight.dtype)
+
+
+@_aggregate_backward.register_fake
+def _(
+    grad: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    indices: Sequence[Tensor],
+    kernel: str,
+    needs_weight: bool,
+) -> tuple[Tensor, Tensor]:
+    return x.new_empty(x.shape), weight.new_empty(weight.shape)
+
+
+def _save(ctx, inputs, output) -> None:
+    x, weight, indices, _, ctx.kernel = inputs
+    ctx.save_for_backward(x, weight, *indices)
+
+
+def _differentiate(ctx, grad):
+    x, weight, *indices = ctx.saved_tensors
+    to_x, to_weight = _aggregate_backward(
+        grad.contiguous(), x, weight, indices, ctx.kernel, ctx.needs_input_grad[1]
+    )
+    return to_x, to_weight, [None] * len(indices), None, None
+
+
+_aggregate.register_autograd(_differentiate, setup_context=_save)

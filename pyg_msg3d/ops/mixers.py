@@ -1,0 +1,188 @@
+"""How features of sources are mixed into targets, in every frame or every window: the
+part of the sum over scales that knows the graph."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from pyg_msg3d.ops.backends.dense import (
+    as_image,
+    as_taps,
+    dense_product,
+    from_taps,
+)
+from pyg_msg3d.ops.backends.sparse import KERNELS
+from pyg_msg3d.ops.scale_graph import ScaleGraph
+from pyg_msg3d.ops.window import Window
+
+
+class Mixer(ABC):
+    """A graph with :math:`K` scales, as :func:`multi_scale_product` uses it: between
+    ``V K`` slots and targets where the maps come first (``lifted``), else between
+    joints and the ``K`` slots of each target."""
+
+    def __init__(
+        self,
+        num_scales: int,
+        num_sources: int,
+        num_targets: int,
+        channels: tuple[int, int],
+        num_edges: int,
+        windows_per_frame: float = 1.0,
+    ) -> None:
+        self.num_scales = num_scales
+        # Multiplications per frame, in either order.
+        before, after = channels
+        per_map = num_scales * before * after
+        lifting = num_sources * per_map
+        collapsing = windows_per_frame * num_targets * per_map
+        along_edges = windows_per_frame * num_edges
+        self.lifted = lifting + along_edges * after <= collapsing + along_edges * before
+        #: Slots per frame of the input.
+        self.num_slots = num_scales * (
+            num_sources
+            if self.lifted
+            else max(1, round(windows_per_frame * num_targets))
+        )
+
+    @abstractmethod
+    def product(self, h: Tensor) -> Tensor:
+        """``[n, S, C]`` to ``[n, S', C]``, over windows ``[n, T, S, C]`` to
+        ``[n, T', S', C]``."""
+
+    @abstractmethod
+    def backward(
+        self, grad: Tensor, h: Tensor, needs_graph: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """The gradients to the features and, if needed, to the weights of the graph, in
+        this mixer's form."""
+
+    @abstractmethod
+    def to_graph(self, grad: Tensor) -> Tensor:
+        """A gradient to the weights in the form in which the graph was given."""
+
+
+class _Dense(Mixer):
+    def __init__(
+        self,
+        matrix: Tensor,
+        num_joints: int,
+        channels: tuple[int, int],
+        window_size: int = 1,
+        windows_per_frame: float = 1.0,
+    ) -> None:
+        num_targets, columns = matrix.shape
+        super().__init__(
+            columns // (window_size * num_joints),
+            num_joints,
+            num_targets,
+            channels,
+            matrix.numel(),
+            windows_per_frame,
+        )
+        # Rows (i, k) instead of columns (u, k).
+        self.matrix = matrix
+        if not self.lifted:
+            self.matrix = _swapped(matrix, columns // self.num_scales)
+
+    def to_graph(self, grad: Tensor) -> Tensor:
+        if self.lifted:
+            return grad
+        return grad.unflatten(0, (-1, self.num_scales)).transpose(1, 2).flatten(1)
+
+
+def _swapped(matrix: Tensor, num_sources: int) -> Tensor:
+    return matrix.unflatten(1, (num_sources, -1)).transpose(1, 2).flatten(0, 1)
+
+
+class DenseFrames(_Dense):
+    """A full matrix within every frame."""
+
+    def product(self, h: Tensor) -> Tensor:
+        return torch.matmul(self.matrix, h)
+
+    def backward(
+        self, grad: Tensor, h: Tensor, needs_graph: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        to_h = torch.matmul(self.matrix.t(), grad)
+        if not needs_graph:
+            return to_h, None
+        return to_h, torch.bmm(grad, h.transpose(1, 2)).sum(0)
+
+
+class DenseWindows(_Dense):
+    """A full matrix over every window, as a convolution over time: see
+    :func:`dense_product`."""
+
+    def __init__(
+        self,
+        matrix: Tensor,
+        num_joints: int,
+        channels: tuple[int, int],
+        window: Window,
+        num_frames: int,
+    ) -> None:
+        per_frame = window.count(num_frames) / num_frames
+        super().__init__(matrix, num_joints, channels, window.size, per_frame)
+        self.window = window
+
+    def product(self, h: Tensor) -> Tensor:
+        return dense_product(h, self.matrix, self.window)
+
+    def backward(
+        self, grad: Tensor, h: Tensor, needs_graph: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        window = self.window
+        to_h, to_taps, _ = torch.ops.aten.convolution_backward(
+            as_image(grad),
+            as_image(h),
+            as_taps(self.matrix, window),
+            None,
+            [window.stride, 1],
+            [window.padding, 0],
+            [window.dilation, 1],
+            False,
+            [0, 0],
+            1,
+            [True, needs_graph, False],
+        )
+        to_h = to_h.transpose(1, 2).contiguous()
+        return to_h, from_taps(to_taps) if needs_graph else None
+
+
+class SparseFrames(Mixer):
+    """Edges within every frame."""
+
+    def __init__(
+        self, graph: ScaleGraph, channels: tuple[int, int], kernel: str
+    ) -> None:
+        k = graph.num_scales
+        super().__init__(
+            k, graph.num_sources, graph.num_targets, channels, graph.weight.numel()
+        )
+        self.weight, self.order, self.kernel = graph.weight, graph.order, kernel
+        # Slots are ends of edges and their scale together.
+        if self.lifted:
+            self.row, self.column = graph.target, graph.source * k + graph.scale
+            self.rowptr, self.colptr = graph.rowptr[::k], graph.colptr
+        else:
+            self.row, self.column = graph.target * k + graph.scale, graph.source
+            self.rowptr, self.colptr = graph.rowptr, graph.colptr[::k]
+
+    def product(self, h: Tensor) -> Tensor:
+        kernel = KERNELS[self.kernel]
+        return kernel.product(h, self.rowptr, self.column, self.weight)
+
+    def backward(
+        self, grad: Tensor, h: Tensor, needs_graph: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        kernel, order = KERNELS[self.kernel], self.order
+        grad = grad.contiguous()
+        to_h = kernel.product(grad, self.colptr, self.row[order], self.weight[order])
+        if not needs_graph:
+            return to_h, None
+        return to_h, kernel.weight_gradient(grad, h, self.row, self.column)
+
+    def to_graph(self, grad: Tensor) -> Tensor:
+        return grad
