@@ -155,7 +155,7 @@ def build_layer(golden):
     if not masked:  # Then the number of scales must come from elsewhere.
         disentangled = config.get('disentangled', True)
         graph = disentangle(bones, 25, k) if disentangled else recorded_powers(bones, k)
-        block.adjacency = ScaleAdjacency(*graph, 25, k, residual=None)
+        block.adjacency = ScaleAdjacency(*graph, 25, 25, k, residual=False)
         one_scale = torch.empty(k, 1, 1)
         rules = [
             r._replace(

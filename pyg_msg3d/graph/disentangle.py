@@ -90,7 +90,7 @@ def disentangle(
     source, target = pair // num_nodes, pair % num_nodes
     order = ((target * num_nodes + source) * num_scales + edge_type).argsort()
     source, target, edge_type = source[order], target[order], edge_type[order]
-    weight = _normalize(source, target, edge_type, num_nodes, normalization)
+    weight = normalize(source, target, edge_type, num_nodes, normalization)
     return torch.stack([source, target]), edge_type, weight
 
 
@@ -126,19 +126,23 @@ def _hop_distances(
     return torch.cat(pairs), torch.cat(scales)
 
 
-def _normalize(
+def normalize(
     source: Tensor,
     target: Tensor,
     edge_type: Tensor,
     num_nodes: int,
     normalization: str | None,
+    count: Tensor | None = None,
 ) -> Tensor:
+    """The weights of edges, each scale normalised by itself; ``count`` says how many
+    edges each one stands for."""
+    check_choices(1, normalization)
     if normalization is None:
         return torch.ones(source.numel(), device=source.device)
-    into = torch.bincount(edge_type * num_nodes + target)
+    into = torch.bincount(edge_type * num_nodes + target, count)
     if normalization == 'col':
         return into.float().reciprocal()[edge_type * num_nodes + target]
-    out_of = torch.bincount(edge_type * num_nodes + source)
+    out_of = torch.bincount(edge_type * num_nodes + source, count)
     weight = (
         _inverse_root(into)[edge_type * num_nodes + target]
         * _inverse_root(out_of)[edge_type * num_nodes + source]

@@ -2,6 +2,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import Dropout, Linear, Module, ModuleList
 
@@ -39,8 +40,11 @@ class MSG3D(Module):
         channels (sequence of int, optional): The width of each block.
             (default: :obj:`(96, 192, 384)`)
         residual (str, optional): What is learned on top of the graph:
-            :obj:`"dense"` (the paper), :obj:`"tied"` or :obj:`None`, see
-            :class:`pyg_msg3d.nn.ScaleAdjacency`. (default: :obj:`"dense"`)
+            :obj:`"dense"`: every entry of every scale, as in the paper.
+            :obj:`"tied"`: the same, but one :math:`V \times V` matrix per scale serves
+            every pair of frames of a window. :obj:`None`: nothing. With the latter two
+            a window costs no more than its frames, see
+            :func:`pyg_msg3d.graph.factored_window`. (default: :obj:`"dense"`)
         normalization (str, optional): :obj:`"sym"` (the paper) or :obj:`"col"`
             (MMAction2, PYSKL), see :func:`pyg_msg3d.graph.disentangle`.
             (default: :obj:`"sym"`)
@@ -174,10 +178,21 @@ class MSG3D(Module):
         # is normalised over clips and frames.
         x = self.data_norm(x.transpose(1, 2).reshape(n, t, m * v * c))
         x = x.view(n, t, m, v, c).transpose(1, 2).reshape(n * m, t, v, c)
+        x = self._features(x).view(n, m, -1).mean(dim=1)
+        return self.classifier(self.dropout(x))
+
+    def _features(self, x: Tensor) -> Tensor:
+        """``[B, T, V, C]`` to the features of a person in a clip ``[B, C']``."""
+        inference = not (self.training or torch.is_grad_enabled())
+        if x.device.type == 'cpu' and inference and not torch.compiler.is_compiling():
+            # A few at a time, so that what lies between two layers stays in the cache.
+            width = self.arguments['channels'][0] * x.element_size()
+            size = max(1, _CACHE_BYTES // max(1, x[0, ..., 0].numel() * width))
+            if size < x.size(0):
+                return torch.cat([self._features(part) for part in x.split(size)])
         for block in self.blocks:
             x = block(x)
-        x = x.mean(dim=(1, 2)).view(n, m, -1).mean(dim=1)
-        return self.classifier(self.dropout(x))
+        return x.mean(dim=(1, 2))
 
     def _check_input(self, x: Tensor) -> None:
         expected = (self.num_persons, self.skeleton.num_joints, self.in_channels)
@@ -192,6 +207,9 @@ class MSG3D(Module):
         """What a printed model says of it."""
         return f'{self.skeleton}, num_classes={self.num_classes}'
 
+
+# Bytes of the first block's features at a time, in inference on CPUs.
+_CACHE_BYTES = 1 << 20
 
 # ``skeleton`` is an argument's name inside the class.
 _look_up = skeleton

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn import Module, ModuleList
 
-from pyg_msg3d.graph import disentangle, window_graph
+from pyg_msg3d.graph import disentangle, factored_window, window_graph
 from pyg_msg3d.nn.adjacency import ScaleAdjacency
 from pyg_msg3d.nn.batch_norm import BatchNorm
 from pyg_msg3d.nn.g3d_conv import G3DConv
 from pyg_msg3d.nn.msgcn_conv import MSGCNConv
 from pyg_msg3d.nn.mstcn import MSTCN
+
+RESIDUALS = ('dense', 'tied', None)
 
 
 class MSGCNBlock(Module):
@@ -28,16 +30,17 @@ class MSGCNBlock(Module):
         residual: str | None = 'dense',
     ) -> None:
         super().__init__()
+        _check_residual(residual)
         graph = disentangle(edge_index, num_nodes, num_scales, normalization)
         self.adjacency = ScaleAdjacency(
-            *graph, num_nodes, num_scales, residual=residual
+            *graph, num_nodes, num_nodes, num_scales, residual is not None
         )
         self.conv = MSGCNConv(in_channels, out_channels, num_scales)
         self.norm = BatchNorm(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Runs the block; shapes as above."""
-        return self.norm(self.conv(x, *self.adjacency())).relu_()
+        return self.norm(self.conv(x, self.adjacency())).relu_()
 
 
 class G3DBlock(Module):
@@ -60,10 +63,21 @@ class G3DBlock(Module):
         residual: str | None = 'dense',
     ) -> None:
         super().__init__()
-        window = window_graph(edge_index, num_nodes, window_size)
-        graph = disentangle(window, window_size * num_nodes, num_scales, normalization)
+        _check_residual(residual)
+        # What is learned for every pair of frames alike, or not at all, leaves the
+        # window's graph in its two factors.
+        factored = residual != 'dense'
+        if factored:
+            sizes = num_nodes, 2 * num_nodes
+            graph = factored_window(
+                edge_index, num_nodes, window_size, num_scales, normalization
+            )
+        else:
+            sizes = (window_size * num_nodes,) * 2
+            window = window_graph(edge_index, num_nodes, window_size)
+            graph = disentangle(window, sizes[0], num_scales, normalization)
         self.adjacency = ScaleAdjacency(
-            *graph, num_nodes, num_scales, window_size, residual
+            *graph, *sizes, num_scales, residual is not None
         )
         self.conv = G3DConv(
             in_channels,
@@ -74,12 +88,13 @@ class G3DBlock(Module):
             dilation,
             hidden_channels,
             embed_factor,
+            factored=factored,
         )
         self.norm = BatchNorm(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Runs the block; shapes as above."""
-        return self.norm(self.conv(x, *self.adjacency()))
+        return self.norm(self.conv(x, self.adjacency()))
 
 
 class STGCBlock(Module):
@@ -153,3 +168,10 @@ class STGCBlock(Module):
         for g3d in self.g3d:
             out = out + g3d(x)
         return self.tcn3(out.relu())
+
+
+def _check_residual(residual: str | None) -> None:
+    if residual not in RESIDUALS:
+        raise ValueError(
+            f"'residual' must be 'dense', 'tied' or None (got {residual!r})"
+        )

@@ -8,8 +8,8 @@ from torch_geometric.nn.inits import zeros
 from torch_geometric.typing import Adj, OptTensor
 
 from pyg_msg3d.nn.batch_norm import BatchNorm
-from pyg_msg3d.nn.multi_scale import MultiScaleMessagePassing
-from pyg_msg3d.ops import Window, linear
+from pyg_msg3d.nn.multi_scale import MultiScaleMessagePassing, is_full_matrix
+from pyg_msg3d.ops import ScaleGraph, Window, combine_window, linear
 
 
 class G3DConv(MultiScaleMessagePassing):
@@ -60,6 +60,11 @@ class G3DConv(MultiScaleMessagePassing):
             channels. (default: :obj:`1`)
         bias (bool, optional): Learn the biases :math:`\mathbf{b}` and
             :math:`\mathbf{c}`. (default: :obj:`True`)
+        factored (bool, optional): The graph comes in two factors, as
+            :func:`~pyg_msg3d.graph.factored_window` gives it: edges from :math:`V`
+            joints to :math:`2 V` targets, or a matrix :math:`(2 V, V K)`. The same
+            result with less than :math:`1 / \tau` of the aggregation.
+            (default: :obj:`False`)
         backend (str, optional): How messages are added up, see
             :func:`pyg_msg3d.ops.aggregate`. (default: :obj:`"auto"`)
         **kwargs (optional): Additional arguments of
@@ -89,6 +94,7 @@ class G3DConv(MultiScaleMessagePassing):
         hidden_channels: int | None = None,
         embed_factor: int = 1,
         bias: bool = True,
+        factored: bool = False,
         backend: str = 'auto',
         **kwargs: Any,
     ) -> None:
@@ -112,6 +118,7 @@ class G3DConv(MultiScaleMessagePassing):
         self.out_channels = out_channels
         self.hidden_channels = hidden_channels
         self.window = Window(window_size, stride, dilation)
+        self.factored = factored
 
         self.embed = None
         if embed_factor > 1:
@@ -139,7 +146,7 @@ class G3DConv(MultiScaleMessagePassing):
     def forward(
         self,
         x: Tensor,
-        edge_index: Adj,
+        edge_index: Adj | ScaleGraph,
         edge_type: OptTensor = None,
         edge_weight: OptTensor = None,
     ) -> Tensor:
@@ -152,15 +159,36 @@ class G3DConv(MultiScaleMessagePassing):
             )
         if self.embed is not None:
             x = self.embed_norm(self.embed(x)).relu()
-        h = self.multi_scale(x, edge_index, edge_type, edge_weight, self.window)
-        # [*, T', tau V, C] -> [*, T', V, tau, C]: the one copy that puts what is
-        # collapsed side by side.
-        h = h.unflatten(-2, (self.window.size, -1)).transpose(-3, -2).contiguous()
+        h = self._aggregate(x, edge_index, edge_type, edge_weight)
         if self.bias is not None:
             # In the type of the product, which autocast may have chosen.
             h = h.add_(self.bias.to(h.dtype))
         h = self.norm(h).relu_()
         return linear(h.flatten(-2), self.collapse.weight, self.collapse.bias)
+
+    def _aggregate(
+        self,
+        x: Tensor,
+        edge_index: Adj | ScaleGraph,
+        edge_type: OptTensor,
+        edge_weight: OptTensor,
+    ) -> Tensor:
+        """The sum over scales in every window, ``[*, T', V, tau, C]``: what is
+        collapsed lies side by side."""
+        tau, num_joints = self.window.size, x.size(-2)
+        if self.factored:
+            parts = self.multi_scale(
+                x, edge_index, edge_type, edge_weight, num_targets=2 * num_joints
+            )
+            h = combine_window(parts.view(-1, *parts.shape[-3:]), self.window)
+            return h.view(*x.shape[:-3], *h.shape[1:])
+        if is_full_matrix(edge_index) and edge_index.size(0) == tau * num_joints:
+            # Targets (v, t) instead of (t, v), so that no result is transposed.
+            rows = edge_index.unflatten(0, (tau, -1)).transpose(0, 1)
+            h = self.multi_scale(x, rows.flatten(0, 1), window=self.window)
+            return h.unflatten(-2, (-1, tau))
+        h = self.multi_scale(x, edge_index, edge_type, edge_weight, self.window)
+        return h.unflatten(-2, (tau, -1)).transpose(-3, -2).contiguous()
 
     def __repr__(self) -> str:
         return (

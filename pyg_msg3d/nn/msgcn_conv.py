@@ -7,6 +7,7 @@ from torch_geometric.nn.inits import zeros
 from torch_geometric.typing import Adj, OptTensor
 
 from pyg_msg3d.nn.multi_scale import MultiScaleMessagePassing
+from pyg_msg3d.ops import ScaleGraph
 
 
 class MSGCNConv(MultiScaleMessagePassing):
@@ -80,7 +81,7 @@ class MSGCNConv(MultiScaleMessagePassing):
     def forward(
         self,
         x: Tensor,
-        edge_index: Adj,
+        edge_index: Adj | ScaleGraph,
         edge_type: OptTensor = None,
         edge_weight: OptTensor = None,
     ) -> Tensor:

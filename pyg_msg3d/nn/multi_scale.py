@@ -14,11 +14,19 @@ from pyg_msg3d.ops import (
     Window,
     aggregate,
     choose_backend,
-    choose_kernel,
     multi_scale_product,
     to_matrix,
     torch_sparse_product,
 )
+
+
+def is_full_matrix(graph: Adj | ScaleGraph) -> bool:
+    """Whether a graph is given as a matrix that is not sparse."""
+    return (
+        isinstance(graph, Tensor)
+        and graph.layout == torch.strided
+        and graph.is_floating_point()
+    )
 
 
 class MultiScaleMessagePassing(MessagePassing):
@@ -97,22 +105,25 @@ class MultiScaleMessagePassing(MessagePassing):
         num_sources = x.size(-2) * (window.size if window else 1)
         num_targets = num_sources if num_targets is None else num_targets
 
+        graph: ScaleGraph | None = None
         if isinstance(edge_index, ScaleGraph):
             self._check_graph(edge_index, num_sources, num_targets)
-            kernel = choose_kernel(x, self.backend)
-            return multi_scale_product(x, weight, edge_index, kernel=kernel)
-        if is_sparse(edge_index):
+            graph = edge_index
+            edge_index, edge_type = graph.edge_index, graph.scale
+            edge_weight = graph.weight
+        elif is_sparse(edge_index):
             self._check_matrix(edge_index, num_sources, num_targets)
             if isinstance(edge_index, SparseTensor) and self._takes_sparse_tensor():
                 h = self.lin.lift(x)
                 h = window.unfold(h) if window else h
                 return self.propagate(edge_index, x=(h, None), edge_weight=None)
             edge_index, edge_type, edge_weight = self._to_edges(edge_index)
-        elif edge_index.is_floating_point():
+        elif is_full_matrix(edge_index):
             self._check_matrix(edge_index, num_sources, num_targets)
             return multi_scale_product(x, weight, edge_index, window)
+        else:
+            self._check_edges(edge_index, edge_type, edge_weight)
 
-        self._check_edges(edge_index, edge_type, edge_weight)
         (source, target), k = edge_index, self.num_scales
         num_slots = num_sources * k
         backend = self.backend
@@ -123,9 +134,10 @@ class MultiScaleMessagePassing(MessagePassing):
         if edge_weight is None:
             edge_weight = weight.new_ones(source.numel())
         if backend in KERNELS and window is None:
-            graph = ScaleGraph.build(
-                source, target, edge_type, edge_weight, num_sources, num_targets, k
-            )
+            if graph is None:
+                graph = ScaleGraph.build(
+                    source, target, edge_type, edge_weight, num_sources, num_targets, k
+                )
             return multi_scale_product(x, weight, graph, kernel=backend)
 
         slot = source * k if edge_type is None else source * k + edge_type

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from pyg_msg3d.ops.backends.dense import dense_product, to_matrix
 from pyg_msg3d.ops.backends.scatter import aggregate_scatter
-from pyg_msg3d.ops.backends.sparse import KERNELS, aggregate_sparse
+from pyg_msg3d.ops.backends.sparse import aggregate_sparse
 from pyg_msg3d.ops.backends.torch_scatter import (
     aggregate_torch_scatter,
     check_torch_scatter,
@@ -109,12 +109,6 @@ def choose_backend(x: Tensor, num_edges: int, num_entries: int) -> str:
     ):
         return 'dense'
     return 'csr'
-
-
-def choose_kernel(x: Tensor, backend: str = 'auto') -> str:
-    """The kernel that multiplies by edges already sorted, if any will do the fastest
-    there is for the features' device."""
-    return 'csr' if backend not in KERNELS else backend
 
 
 def check_backend(backend: str, x: Tensor) -> None:

@@ -42,6 +42,11 @@ class ScaleGraph(NamedTuple):
         """All of it but weights and sizes."""
         return self[1:-3]
 
+    @property
+    def edge_index(self) -> Tensor:
+        """The edges, as PyG has them ``[2, E]``."""
+        return torch.stack([self.source, self.target])
+
     @classmethod
     def build(
         cls,

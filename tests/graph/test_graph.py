@@ -10,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyg_msg3d import skeleton
-from pyg_msg3d.graph import adjacency_powers, disentangle, window_graph
+from pyg_msg3d.graph import (
+    adjacency_powers,
+    disentangle,
+    factored_window,
+    window_graph,
+)
 
 
 def matrices(graph, n, num_scales):
@@ -160,3 +165,24 @@ def test_refusals(arguments, message):
 def test_window_refusal():
     with pytest.raises(ValueError, match='window_size'):
         window_graph(torch.tensor([[0], [1]]), 2, 0)
+
+
+@pytest.mark.parametrize('normalization', ['sym', 'col', None])
+@pytest.mark.parametrize(
+    ('window_size', 'num_scales'), [(1, 3), (3, 1), (3, 6), (4, 5)]
+)
+def test_factors_of_a_window_are_its_graph(window_size, num_scales, normalization):
+    bones, v, tau = skeleton('ntu-rgb+d').edge_index, 25, window_size
+    edges, scale, weight = factored_window(bones, v, tau, num_scales, normalization)
+    factors = torch.zeros(num_scales, 2, v, v)
+    factors[scale, edges[1] // v, edges[1] % v, edges[0]] = weight
+    ones, own = torch.ones(tau, tau), torch.eye(tau)
+    expanded = torch.stack(
+        [torch.kron(ones, b) + torch.kron(own, d) for b, d in factors]
+    )
+
+    window = window_graph(bones, v, tau)
+    edges, scale, weight = disentangle(window, tau * v, num_scales, normalization)
+    expected = torch.zeros(num_scales, tau * v, tau * v)
+    expected[scale, edges[1], edges[0]] = weight
+    assert torch.equal(expanded, expected)

@@ -74,7 +74,7 @@ def test_sparser_residuals_equal_their_dense_expansion(residual):
         if isinstance(module, ScaleAdjacency):
             key = f'{name}.residual'
             state[key] = dense_residual(
-                state.get(key), len(module.residual), module.num_scales
+                state.get(key), len(module.residual), module.sizes[2]
             )
     dense.load_state_dict(state)
 

@@ -5,9 +5,9 @@ from torch_geometric.explain import Explainer, GNNExplainer, ModelConfig
 from torch_geometric.testing import assert_module
 
 from pyg_msg3d import skeleton
-from pyg_msg3d.graph import disentangle, window_graph
+from pyg_msg3d.graph import disentangle, factored_window, window_graph
 from pyg_msg3d.nn import MSTCN, G3DConv, MSGCNConv
-from pyg_msg3d.ops import BACKENDS
+from pyg_msg3d.ops import BACKENDS, ScaleGraph, to_matrix
 
 every_backend = pytest.mark.parametrize('backend', BACKENDS, indirect=True)
 V, K = 5, 3
@@ -354,3 +354,43 @@ def test_real_skeleton_in_every_dtype():
     low = conv.bfloat16()(x.bfloat16(), *edges)
     assert low.dtype == torch.bfloat16
     torch.testing.assert_close(low.double(), double, rtol=0.1, atol=0.1)
+
+
+@pytest.mark.parametrize('given', ['edges', 'matrix', 'ScaleGraph'])
+@pytest.mark.parametrize('window_size', [1, 3, 4])
+@pytest.mark.parametrize(('stride', 'dilation'), [(1, 1), (2, 1), (1, 2), (3, 2)])
+@pytest.mark.parametrize('frames', [2, 7])
+def test_g3d_in_two_factors_is_the_whole_window(
+    given, window_size, stride, dilation, frames
+):
+    n = window_size * V
+    conv = G3DConv(4, 6, K, window_size, stride, dilation).double()
+    torch.nn.init.uniform_(conv.bias)
+    whole = disentangle(window_graph(BONES, V, window_size), n, K)
+    edge_index, edge_type, weight = factored_window(BONES, V, window_size, K)
+    x = torch.randn(2, frames, V, 4, dtype=torch.float64, requires_grad=True)
+    if conv.window.count(frames) < 1:
+        with pytest.raises(ValueError, match='frames'):
+            conv(x, *whole)
+        return
+    expected = conv(x, *whole)
+    parameters = [x, *conv.parameters()]
+    gradients = torch.autograd.grad(expected.square().sum(), parameters)
+
+    source, target = edge_index
+    graph = {
+        'edges': (edge_index, edge_type, weight),
+        'matrix': (
+            to_matrix(source * K + edge_type, target, weight.double(), V * K, 2 * V),
+        ),
+        'ScaleGraph': (
+            ScaleGraph.build(source, target, edge_type, weight, V, 2 * V, K),
+        ),
+    }[given]
+    conv.factored = True
+    actual = conv(x, *graph)
+    torch.testing.assert_close(actual, expected)
+    for a, b in zip(
+        torch.autograd.grad(actual.square().sum(), parameters), gradients, strict=True
+    ):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-6)
