@@ -11,6 +11,7 @@ from pyg_msg3d.nn.batch_norm import BatchNorm
 from pyg_msg3d.nn.g3d_conv import G3DConv
 from pyg_msg3d.nn.msgcn_conv import MSGCNConv
 from pyg_msg3d.nn.mstcn import MSTCN
+from pyg_msg3d.nn.relu import relu
 
 RESIDUALS = ('dense', 'tied', None)
 
@@ -40,7 +41,7 @@ class MSGCNBlock(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Runs the block; shapes as above."""
-        return self.norm(self.conv(x, self.adjacency())).relu_()
+        return relu(self.norm(self.conv(x, self.adjacency())))
 
 
 class G3DBlock(Module):
@@ -167,7 +168,7 @@ class STGCBlock(Module):
         out = self.tcn2(self.tcn1(self.gcn(x)))
         for g3d in self.g3d:
             out = out + g3d(x)
-        return self.tcn3(out.relu())
+        return self.tcn3(relu(out))
 
 
 def _check_residual(residual: str | None) -> None:

@@ -9,7 +9,15 @@ from torch_geometric.typing import Adj, OptTensor
 
 from pyg_msg3d.nn.batch_norm import BatchNorm
 from pyg_msg3d.nn.multi_scale import MultiScaleMessagePassing, is_full_matrix
-from pyg_msg3d.ops import ScaleGraph, Window, combine_window, linear
+from pyg_msg3d.nn.relu import relu
+from pyg_msg3d.ops import (
+    ScaleGraph,
+    Window,
+    collapse_windows,
+    combine,
+    linear,
+    window_moments,
+)
 
 
 class G3DConv(MultiScaleMessagePassing):
@@ -158,37 +166,60 @@ class G3DConv(MultiScaleMessagePassing):
                 f'{self.window} (got {list(x.shape)})'
             )
         if self.embed is not None:
-            x = self.embed_norm(self.embed(x)).relu()
-        h = self._aggregate(x, edge_index, edge_type, edge_weight)
-        if self.bias is not None:
-            # In the type of the product, which autocast may have chosen.
-            h = h.add_(self.bias.to(h.dtype))
-        h = self.norm(h).relu_()
-        return linear(h.flatten(-2), self.collapse.weight, self.collapse.bias)
-
-    def _aggregate(
-        self,
-        x: Tensor,
-        edge_index: Adj | ScaleGraph,
-        edge_type: OptTensor,
-        edge_weight: OptTensor,
-    ) -> Tensor:
-        """The sum over scales in every window, ``[*, T', V, tau, C]``: what is
-        collapsed lies side by side."""
-        tau, num_joints = self.window.size, x.size(-2)
+            x = relu(self.embed_norm(self.embed(x)))
+        lead, tau, num_joints = x.shape[:-3], self.window.size, x.size(-2)
         if self.factored:
-            parts = self.multi_scale(
+            h = self.multi_scale(
                 x, edge_index, edge_type, edge_weight, num_targets=2 * num_joints
             )
-            h = combine_window(parts.view(-1, *parts.shape[-3:]), self.window)
-            return h.view(*x.shape[:-3], *h.shape[1:])
-        if is_full_matrix(edge_index) and edge_index.size(0) == tau * num_joints:
-            # Targets (v, t) instead of (t, v), so that no result is transposed.
-            rows = edge_index.unflatten(0, (tau, -1)).transpose(0, 1)
-            h = self.multi_scale(x, rows.flatten(0, 1), window=self.window)
-            return h.unflatten(-2, (-1, tau))
-        h = self.multi_scale(x, edge_index, edge_type, edge_weight, self.window)
-        return h.unflatten(-2, (tau, -1)).transpose(-3, -2).contiguous()
+            h, window = h.reshape(-1, *h.shape[-3:]), self.window
+        else:
+            if is_full_matrix(edge_index) and edge_index.size(0) == tau * num_joints:
+                # Targets (v, t) instead of (t, v), so that no result is transposed.
+                edge_index = edge_index.unflatten(0, (tau, -1)).transpose(0, 1)
+                h = self.multi_scale(x, edge_index.flatten(0, 1), window=self.window)
+                h = h.unflatten(-2, (-1, tau))
+            else:
+                h = self.multi_scale(x, edge_index, edge_type, edge_weight, self.window)
+                h = h.unflatten(-2, (tau, -1)).transpose(-3, -2).contiguous()
+            h, window = h.reshape(-1, *h.shape[-4:]), None
+        out = self._collapse(h, window, num_joints)
+        return out.view(*lead, *out.shape[1:])
+
+    def _collapse(self, h: Tensor, window: Window | None, num_joints: int) -> Tensor:
+        """Equation (6), from the sums of windows, or from their two parts."""
+        norm, weight, bias = self.norm.module, self.collapse.weight, self.collapse.bias
+        if not self.norm.is_local:
+            # Statistics over all processes are torch's affair.
+            h = h if window is None else combine(h, window)
+            # In the type of the product, which autocast may have chosen.
+            h = h if self.bias is None else h + self.bias.to(h.dtype)
+            return linear(relu(self.norm(h)).flatten(-2), weight, bias)
+        # The bias comes before a normalisation: it moves the mean that is subtracted.
+        if norm.training:
+            mean, variance = window_moments(h, window)
+            frames = self.window.count(h.size(1)) if window else h.size(1)
+            count = h.size(0) * frames * num_joints * self.window.size
+            if self.bias is not None:
+                # No gradient but zero, which optimisers and processes still wait for.
+                mean = mean + (self.bias - self.bias.detach())
+            shifted = mean if self.bias is None else mean + self.bias
+            self.norm.track(shifted, variance, count)
+        else:
+            mean, variance = norm.running_mean, norm.running_var
+            mean = mean if self.bias is None else mean - self.bias
+        return collapse_windows(
+            h,
+            mean,
+            variance,
+            norm.eps,
+            norm.weight,
+            norm.bias,
+            weight,
+            bias,
+            window,
+            norm.training,
+        )
 
     def __repr__(self) -> str:
         return (

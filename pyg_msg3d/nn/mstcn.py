@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import BatchNorm2d, Conv2d, MaxPool2d, Module, ModuleList, Sequential
 
+from pyg_msg3d.nn.relu import relu
+
 
 class MSTCN(Module):
     r"""The multi-scale temporal convolution (MS-TCN) of the `"Disentangling and
@@ -115,7 +117,7 @@ class MSTCN(Module):
         # [B, T, V, C] seen as channels-last [B, C, T, V]: no copy.
         x = x.reshape(-1, *x.shape[-3:]).permute(0, 3, 1, 2)
 
-        branches = self.pointwise_norm(self.pointwise(x)).relu().split(self.width, 1)
+        branches = relu(self.pointwise_norm(self.pointwise(x))).split(self.width, 1)
         outs = [
             conv(branch) for conv, branch in zip(self.temporal, branches, strict=False)
         ]
@@ -127,7 +129,7 @@ class MSTCN(Module):
         if self.residual is not None:
             out = out + self.residual(x)
         if self.activation:
-            out = out.relu()
+            out = relu(out)
         out = out.permute(0, 2, 3, 1)
         return out.reshape(*lead, *out.shape[1:])
 

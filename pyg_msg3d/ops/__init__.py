@@ -2,7 +2,8 @@ from pyg_msg3d.ops.aggregate import BACKENDS, aggregate, choose_backend
 from pyg_msg3d.ops.backends.dense import dense_product, to_matrix
 from pyg_msg3d.ops.backends.sparse import KERNELS
 from pyg_msg3d.ops.backends.torch_sparse import torch_sparse_product
-from pyg_msg3d.ops.factored import combine_window
+from pyg_msg3d.ops.collapse import collapse_windows, window_moments
+from pyg_msg3d.ops.factored import combine
 from pyg_msg3d.ops.linear import linear
 from pyg_msg3d.ops.multi_scale import multi_scale_product
 from pyg_msg3d.ops.scale_graph import ScaleGraph
@@ -15,7 +16,9 @@ __all__ = [
     'Window',
     'aggregate',
     'choose_backend',
-    'combine_window',
+    'collapse_windows',
+    'combine',
+    'window_moments',
     'dense_product',
     'linear',
     'multi_scale_product',

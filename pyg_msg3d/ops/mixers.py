@@ -32,6 +32,7 @@ class Mixer(ABC):
         windows_per_frame: float = 1.0,
     ) -> None:
         self.num_scales = num_scales
+        self.num_targets = num_targets
         # Multiplications per frame, in either order.
         before, after = channels
         per_map = num_scales * before * after
@@ -45,6 +46,11 @@ class Mixer(ABC):
             if self.lifted
             else max(1, round(windows_per_frame * num_targets))
         )
+
+    def shape(self, x: Tensor, weight: Tensor) -> tuple[int, ...]:
+        """The shape of the result, for maps of these features."""
+        channels = weight.size(0) // self.num_scales
+        return *x.shape[:-2], self.num_targets, channels
 
     @abstractmethod
     def product(self, h: Tensor) -> Tensor:
@@ -126,6 +132,10 @@ class DenseWindows(_Dense):
         per_frame = window.count(num_frames) / num_frames
         super().__init__(matrix, num_joints, channels, window.size, per_frame)
         self.window = window
+
+    def shape(self, x: Tensor, weight: Tensor) -> tuple[int, ...]:
+        clips, frames, *rest = super().shape(x, weight)
+        return clips, self.window.count(frames), *rest
 
     def product(self, h: Tensor) -> Tensor:
         return dense_product(h, self.matrix, self.window)

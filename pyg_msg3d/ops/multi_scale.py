@@ -5,14 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from pyg_msg3d.ops.chunks import as_autocast, chunks, wide
 from pyg_msg3d.ops.linear import linear, linear_backward
 from pyg_msg3d.ops.mixers import DenseFrames, DenseWindows, Mixer, SparseFrames
 from pyg_msg3d.ops.scale_graph import ScaleGraph
 from pyg_msg3d.ops.window import Window
-
-# Bytes of the K-fold intermediate computed at a time. On CPUs it then stays in the
-# cache, and in memory that the allocator has at hand; GPUs want more work at once.
-_CHUNK = {'cpu': 1 << 22, 'cuda': 1 << 28}
 
 
 def multi_scale_product(
@@ -54,7 +51,7 @@ def multi_scale_product(
         - **graph:** :math:`(S', V K)`, over windows :math:`(S', \tau V K)`
         - **output:** :math:`(*, S', C')`, over windows :math:`(*, T', S', C')`
     """
-    x, weight = _as_autocast(x), _as_autocast(weight)
+    x, weight = as_autocast(x), as_autocast(weight)
     inner = 2 if window is None else 3
     items = x.reshape(-1, *x.shape[-inner:])
     if isinstance(graph, ScaleGraph):
@@ -70,31 +67,20 @@ def multi_scale_product(
     return out.view(*x.shape[:-inner], *out.shape[1:])
 
 
-def _as_autocast(x: Tensor) -> Tensor:
-    # Inside an operator of our own, autocast has no say any more.
-    kind = x.device.type
-    if torch.is_autocast_enabled(kind) and x.dtype != torch.float64:
-        return x.to(torch.get_autocast_dtype(kind))
-    return x
-
-
 # One chunk after the other ---------------------------------------------------------
 
 
 def _forward(x: Tensor, weight: Tensor, mixer: Mixer) -> Tensor:
-    size = _items_per_chunk(x, weight, mixer)
-    out: Tensor | None = None
-    for begin in range(0, max(1, x.size(0)), size):
-        part = x[begin : begin + size]
+    # The result first: what is computed on the way then leaves no holes behind it.
+    out = x.new_empty(mixer.shape(x, weight))
+    for chunk in _chunks(x, weight, mixer):
+        part = x[chunk]
         if mixer.lifted:
             result = mixer.product(_to_slots(linear(part, weight), mixer.num_scales))
         else:
             slots = _from_slots(mixer.product(part), mixer.num_scales)
             result = linear(slots, _collapsing(weight, mixer.num_scales))
-        if out is None:
-            out = result.new_empty(x.size(0), *result.shape[1:])
-        out[begin : begin + size] = result
-    assert out is not None
+        out[chunk] = result
     return out
 
 
@@ -110,11 +96,10 @@ def _backward(
     k = mixer.num_scales
     collapsing = weight if mixer.lifted else _collapsing(weight, k)
     grad_x = _like(x)
-    grad_weight = torch.zeros_like(collapsing, dtype=_wide(x))
+    grad_weight = torch.zeros_like(collapsing, dtype=wide(x))
     grad_graph = None
-    size = _items_per_chunk(x, weight, mixer)
-    for begin in range(0, x.size(0), size):
-        part, g = x[begin : begin + size], grad[begin : begin + size]
+    for chunk in _chunks(x, weight, mixer):
+        part, g = x[chunk], grad[chunk]
         if mixer.lifted:
             slots = _to_slots(linear(part, weight), k)
             g, to_graph = mixer.backward(g, slots, needs_graph)
@@ -123,10 +108,10 @@ def _backward(
             slots = _from_slots(mixer.product(part), k)
             g, to_weight = linear_backward(g, slots, collapsing)
             to_part, to_graph = mixer.backward(_to_slots(g, k), part, needs_graph)
-        grad_x[begin : begin + size] = to_part
+        grad_x[chunk] = to_part
         grad_weight += to_weight
         if to_graph is not None:
-            to_graph = to_graph.to(_wide(x))
+            to_graph = to_graph.to(wide(x))
             grad_graph = to_graph if grad_graph is None else grad_graph + to_graph
     if not mixer.lifted:
         grad_weight = _expanding(grad_weight, k)
@@ -141,17 +126,11 @@ def _like(x: Tensor) -> Tensor:
     return torch.empty_like(x, memory_format=torch.contiguous_format)
 
 
-def _items_per_chunk(x: Tensor, weight: Tensor, mixer: Mixer) -> int:
-    bound = _CHUNK.get(x.device.type, _CHUNK['cuda']) // x.element_size()
+def _chunks(x: Tensor, weight: Tensor, mixer: Mixer) -> list[slice]:
     channels = weight.size(0) // mixer.num_scales if mixer.lifted else x.size(-1)
     # An item is a clip where windows are, and elsewhere a frame.
     frames = x.size(1) if x.dim() == 4 else 1
-    return max(1, bound // max(1, frames * mixer.num_slots * channels))
-
-
-def _wide(x: Tensor) -> torch.dtype:
-    """What sums over chunks are kept in."""
-    return torch.promote_types(x.dtype, torch.float32)
+    return chunks(x.size(0), frames * mixer.num_slots * channels, x)
 
 
 def _to_slots(h: Tensor, num_scales: int) -> Tensor:
@@ -184,12 +163,7 @@ def _dense(x: Tensor, weight: Tensor, matrix: Tensor, window: Sequence[int]) -> 
 
 @_dense.register_fake
 def _(x: Tensor, weight: Tensor, matrix: Tensor, window: Sequence[int]) -> Tensor:
-    tau = window[0] if window else 1
-    channels = weight.size(0) // (matrix.size(1) // (tau * x.size(-2)))
-    shape = [x.size(0), matrix.size(0), channels]
-    if window:
-        shape.insert(1, Window(*window).count(x.size(1)))
-    return x.new_empty(shape)
+    return x.new_empty(_dense_mixer(x, weight, matrix, window).shape(x, weight))
 
 
 @torch.library.custom_op('pyg_msg3d::multi_scale_dense_backward', mutates_args=())
@@ -265,8 +239,8 @@ def _(
     sizes: Sequence[int],
     kernel: str,
 ) -> Tensor:
-    _, num_targets, num_scales = sizes
-    return x.new_empty(x.size(0), num_targets, weight.size(0) // num_scales)
+    mixer = _sparse_mixer(x, weight, edge_weight, indices, sizes, kernel)
+    return x.new_empty(mixer.shape(x, weight))
 
 
 @torch.library.custom_op('pyg_msg3d::multi_scale_sparse_backward', mutates_args=())

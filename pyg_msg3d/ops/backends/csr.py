@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from pyg_msg3d.ops.chunks import wide
+
 # Products of features and gradients held at once for the gradient of the weights.
 _CHUNK = 1 << 22
 
@@ -31,11 +33,7 @@ def weight_gradient(grad: Tensor, x: Tensor, row: Tensor, column: Tensor) -> Ten
     both its ends, summed over frames and channels."""
     size = max(1, _CHUNK // max(1, x.size(0) * x.size(2)))
     parts = [
-        (grad.index_select(1, r) * x.index_select(1, c)).sum((0, 2), dtype=_wide(x))
+        (grad.index_select(1, r) * x.index_select(1, c)).sum((0, 2), dtype=wide(x))
         for r, c in zip(row.split(size), column.split(size), strict=True)
     ]
     return torch.cat(parts)
-
-
-def _wide(x: Tensor) -> torch.dtype:
-    return torch.promote_types(x.dtype, torch.float32)
