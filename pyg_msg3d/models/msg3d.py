@@ -1,4 +1,5 @@
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from os import PathLike
 from typing import Any
 
@@ -7,7 +8,7 @@ from torch import Tensor
 from torch.nn import Dropout, Linear, Module, ModuleList
 
 from pyg_msg3d.models.checkpoint import read_checkpoint
-from pyg_msg3d.nn import BatchNorm, STGCBlock
+from pyg_msg3d.nn import BatchNorm, STGCBlock, fuse
 from pyg_msg3d.skeletons import Skeleton, skeleton
 
 
@@ -77,6 +78,7 @@ class MSG3D(Module):
     ) -> None:
         super().__init__()
         self.skeleton = _look_up(skeleton)
+        self.is_fused = False
         self.num_classes = num_classes
         self.in_channels = in_channels
         self.num_persons = num_persons
@@ -162,6 +164,24 @@ class MSG3D(Module):
         except RuntimeError as error:  # torch's message names keys and sizes.
             raise ValueError(f'The checkpoint does not fit itself. {error}') from error
         return model
+
+    def fused(self) -> 'MSG3D':
+        """A copy for inference alone that gives the same logits, faster: batch norms
+        are folded into the maps around them, and the graphs computed once. Its weights
+        are those of now; it cannot be trained or saved."""
+        copy = deepcopy(self).eval().requires_grad_(False)
+        copy.blocks = ModuleList(fuse(block) for block in copy.blocks)
+        copy.is_fused = True
+        return copy
+
+    def train(self, mode: bool = True) -> 'MSG3D':
+        """Changes to training or evaluation mode."""
+        if mode and self.is_fused:
+            raise RuntimeError(
+                'A fused model is for inference alone; train the model that it was '
+                'made of'
+            )
+        return super().train(mode)
 
     def reset_parameters(self) -> None:
         """Draws all learned parameters anew."""

@@ -221,10 +221,11 @@ def _save(ctx, inputs, output) -> None:
 
 
 def _differentiate(ctx, grad):
+    tensors = ctx.saved_tensors
     to_h, to_gamma, to_beta, to_weight = _collapse_backward(
-        grad.contiguous(), *ctx.saved_tensors, ctx.window, ctx.training
+        grad.contiguous(), *tensors, ctx.window, ctx.training
     )
-    gamma, rstd = ctx.saved_tensors[3], ctx.saved_tensors[2]
+    _, _, rstd, gamma, *_ = tensors
     # Of a batch's own mean nothing depends on where it lies.
     to_mean = torch.zeros_like(to_beta) if ctx.training else -to_beta * gamma * rstd
     return to_h, to_mean, None, to_gamma, to_beta, to_weight, None, None

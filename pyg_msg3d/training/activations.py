@@ -1,6 +1,6 @@
 """Trading time for memory: activations that are computed twice."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import cast
 
@@ -9,12 +9,17 @@ from torch.nn import Module
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
+from pyg_msg3d.models import MSG3D
+from pyg_msg3d.nn import MSTCN, G3DBlock, MSGCNBlock
 
-def checkpoint_activations(modules: Iterable[Module]) -> None:
-    """Lets modules keep their inputs alone in training, and compute the rest again in
-    the backward pass. The numbers stay the same, running statistics included."""
-    for module in modules:
-        _checkpoint(module)
+
+def checkpoint_activations(model: MSG3D) -> None:
+    """Lets each layer of the blocks keep its input alone in training, and compute the
+    rest again in the backward pass. The numbers stay the same, running statistics
+    included."""
+    for module in model.modules():
+        if isinstance(module, MSTCN | G3DBlock | MSGCNBlock):
+            _checkpoint(module)
 
 
 def _checkpoint(module: Module) -> None:

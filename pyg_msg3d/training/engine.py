@@ -62,7 +62,7 @@ class Engine:
             average = get_ema_multi_avg_fn(settings.ema)
             self.ema = AveragedModel(self.model, multi_avg_fn=average, use_buffers=True)
         if settings.checkpoint_activations:
-            checkpoint_activations(self.model.blocks)
+            checkpoint_activations(self.model)
         if settings.compile:
             self.model.compile()
         self.parallel: Module = self.model

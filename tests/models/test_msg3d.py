@@ -165,3 +165,29 @@ def test_compiles_whole():
     compiled = torch.compile(model.eval(), fullgraph=True)
     torch.testing.assert_close(compiled(x), model(x), rtol=1e-4, atol=1e-5)
     compiled(x).sum().backward()
+
+
+@pytest.mark.parametrize('residual', ['dense', 'tied', None])
+@pytest.mark.parametrize('channels', [(6, 8, 13), (12,)])
+def test_fused_gives_the_same_logits(residual, channels):
+    model = small(residual=residual, channels=channels).double()
+    x = torch.randn(3, 2, 9, 4, 3, dtype=torch.float64)
+    for module in model.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            # Some scales are negative, which a maximum does not commute with.
+            torch.nn.init.normal_(module.weight)
+            torch.nn.init.normal_(module.bias)
+    model(x)  # Running statistics.
+    fused = model.fused()
+    assert model.training
+    assert not fused.training
+    model.eval()
+    with torch.no_grad():
+        expected = model(x)
+        torch.testing.assert_close(fused(x), expected)
+        # A copy: the model goes on, the copy stays.
+        model.classifier.bias += 1
+        torch.testing.assert_close(fused(x), expected)
+    assert not any(parameter.requires_grad for parameter in fused.parameters())
+    with pytest.raises(RuntimeError, match='inference alone'):
+        fused.train()

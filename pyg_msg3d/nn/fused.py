@@ -1,0 +1,161 @@
+"""Blocks for inference alone: batch norms folded into the maps around them, graphs
+computed once."""
+
+from copy import deepcopy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn import BatchNorm2d, Buffer, Conv2d, Identity, Module, Parameter
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from pyg_msg3d.nn.adjacency import ScaleAdjacency
+from pyg_msg3d.nn.batch_norm import BatchNorm
+from pyg_msg3d.nn.blocks import G3DBlock, MSGCNBlock, STGCBlock
+from pyg_msg3d.nn.mstcn import MSTCN
+from pyg_msg3d.ops import ScaleGraph, choose_backend, to_matrix
+
+
+def fuse(block: STGCBlock) -> STGCBlock:
+    """A copy of a block that gives what it gives in evaluation mode, faster. It cannot
+    be trained."""
+    block = deepcopy(block).eval().requires_grad_(False)
+    _fuse_gcn(block.gcn)
+    for g3d in block.g3d:
+        _fuse_g3d(g3d)
+    for name in ('tcn1', 'tcn2', 'tcn3'):
+        setattr(block, name, FusedMSTCN(getattr(block, name)))
+    return block
+
+
+def _fuse_gcn(block: MSGCNBlock) -> None:
+    scale, shift = _affine(block.norm)
+    conv = block.conv
+    conv.lin.weight = _frozen(conv.lin.weight * scale.repeat(conv.num_scales)[:, None])
+    conv.bias = _frozen(conv.bias * scale + shift)
+    block.norm, block.adjacency = Identity(), FusedAdjacency(block.adjacency)
+
+
+def _fuse_g3d(block: G3DBlock) -> None:
+    # The norm inside the convolution is one step with the ReLU there already.
+    scale, shift = _affine(block.norm)
+    collapse = block.conv.collapse
+    collapse.weight = _frozen(collapse.weight * scale[:, None])
+    collapse.bias = _frozen(collapse.bias * scale + shift)
+    block.norm, block.adjacency = Identity(), FusedAdjacency(block.adjacency)
+
+
+def _affine(norm: BatchNorm | BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Scale and shift of a batch norm in evaluation mode."""
+    norm = getattr(norm, 'module', norm)
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    return scale, norm.bias - norm.running_mean * scale
+
+
+def _frozen(x: Tensor) -> Parameter:
+    return Parameter(x.detach().clone(), requires_grad=False)
+
+
+class FusedAdjacency(Module):
+    """A :class:`ScaleAdjacency` that is computed once: a full matrix where that is
+    what the operators would make of it, else the edges."""
+
+    def __init__(self, adjacency: ScaleAdjacency) -> None:
+        super().__init__()
+        graph = adjacency()
+        if isinstance(graph, ScaleGraph):
+            self.edges: ScaleAdjacency | None = adjacency
+            entries = graph.num_sources * graph.num_scales * graph.num_targets
+            if choose_backend(graph.weight, graph.weight.numel(), entries) == 'dense':
+                slot = graph.source * graph.num_scales + graph.scale
+                slots = graph.num_sources * graph.num_scales
+                graph = to_matrix(
+                    slot, graph.target, graph.weight, slots, graph.num_targets
+                )
+        if isinstance(graph, Tensor):
+            self.edges = None
+            self.matrix = Buffer(graph.detach())
+
+    def forward(self) -> Tensor | ScaleGraph:
+        """The graph, in a form that the operators take."""
+        return self.matrix if self.edges is None else self.edges()
+
+
+class FusedMSTCN(Module):
+    """An :class:`MSTCN` in evaluation mode. All pointwise maps of the same frames are
+    one product, the norms are part of the convolutions; only the branch of the maximum
+    keeps its own, since a maximum does not commute with a change of sign."""
+
+    def __init__(self, mstcn: MSTCN) -> None:
+        super().__init__()
+        self.stride, self.width = mstcn.stride, mstcn.width
+        self.out_channels = mstcn.out_channels
+        self.activation, self.maximum = mstcn.activation, mstcn.maximum
+        width, num_dilated = mstcn.width, len(mstcn.dilations)
+        scale, shift = _affine(mstcn.norm)
+        sizes = [width] * (num_dilated + 1)
+        sizes.append(mstcn.out_channels - sum(sizes))
+        scales, shifts = scale.split(sizes), shift.split(sizes)
+
+        self.temporal = deepcopy(mstcn.temporal)
+        for conv, s, b in zip(self.temporal, scales, shifts, strict=False):
+            _scale(conv, s, b)
+        self.maximum_scale = Buffer(scales[-2].detach()[:, None, None].clone())
+        self.maximum_shift = Buffer(shifts[-2].detach()[:, None, None].clone())
+        shortcut = deepcopy(mstcn.shortcut)
+        _scale(shortcut, scales[-1], shifts[-1])
+
+        # Maps of all frames, and of those that the stride leaves.
+        first = [fuse_conv_bn_eval(mstcn.pointwise, mstcn.pointwise_norm)]
+        second = [shortcut]
+        self.identity = isinstance(mstcn.residual, Identity)
+        self.residual = mstcn.residual is not None
+        if self.residual and not self.identity:
+            second.append(fuse_conv_bn_eval(*mstcn.residual))
+        if self.stride == 1:
+            first, second = first + second, []
+        self.first = _side_by_side(first)
+        self.second = _side_by_side(second) if second else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Runs the block; shapes are those of :class:`MSTCN`."""
+        lead = x.shape[:-3]
+        # [B, T, V, C] seen as channels-last [B, C, T, V]: no copy.
+        x = x.reshape(-1, *x.shape[-3:]).permute(0, 3, 1, 2)
+        mapped = self.first(x)
+        inner = (len(self.temporal) + 1) * self.width
+        branches = F.relu_(mapped[:, :inner]).split(self.width, 1)
+        if self.second is not None:
+            mapped = self.second(x[:, :, :: self.stride])
+        else:
+            mapped = mapped[:, inner:]
+        outs = [
+            conv(branch) for conv, branch in zip(self.temporal, branches, strict=False)
+        ]
+        highest = self.maximum(branches[-1])
+        outs.append(torch.addcmul(self.maximum_shift, highest, self.maximum_scale))
+        done = sum(out.size(1) for out in outs)
+        outs.append(mapped[:, : self.out_channels - done])
+        out = torch.cat(outs, dim=1)
+        if self.identity:
+            out += x
+        elif self.residual:
+            out += mapped[:, self.out_channels - done :]
+        if self.activation:
+            out = out.relu_()
+        out = out.permute(0, 2, 3, 1)
+        return out.reshape(*lead, *out.shape[1:])
+
+
+def _scale(conv: Conv2d, scale: Tensor, shift: Tensor) -> None:
+    conv.weight = _frozen(conv.weight * scale[:, None, None, None])
+    conv.bias = _frozen(conv.bias * scale + shift)
+
+
+def _side_by_side(convs: list[Conv2d]) -> Conv2d:
+    """Several pointwise maps of one input as one."""
+    out = sum(conv.out_channels for conv in convs)
+    conv = torch.nn.utils.skip_init(Conv2d, convs[0].in_channels, out, 1)
+    conv.weight = _frozen(torch.cat([conv.weight for conv in convs]))
+    conv.bias = _frozen(torch.cat([conv.bias for conv in convs]))
+    return conv
