@@ -229,7 +229,7 @@ class MSG3D(Module):
 
 
 # Bytes of the first block's features at a time, in inference on CPUs.
-_CACHE_BYTES = 1 << 20
+_CACHE_BYTES = 1 << 21
 
 # ``skeleton`` is an argument's name inside the class.
 _look_up = skeleton

@@ -72,9 +72,9 @@ class ScaleAdjacency(Module):
         """The graph, in a form that the operators take."""
         if self.residual is None:
             edges = [getattr(self, name) for name in _EDGES]
-            return ScaleGraph(*edges, *self.sizes)
+            return ScaleGraph(*edges, *self.sizes)  # type: ignore[call-arg]
         num_sources, num_targets, _ = self.sizes
-        residual = self.residual
+        residual: Tensor = self.residual
         if num_targets > num_sources:
             residual = pad(residual, (0, 0, 0, num_targets - num_sources))
         return self.matrix + residual

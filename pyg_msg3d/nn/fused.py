@@ -2,21 +2,21 @@
 computed once."""
 
 from copy import deepcopy
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn import BatchNorm2d, Buffer, Conv2d, Identity, Module, Parameter
+from torch.nn import Buffer, Conv2d, Identity, Module, Parameter, Sequential
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pyg_msg3d.nn.adjacency import ScaleAdjacency
-from pyg_msg3d.nn.batch_norm import BatchNorm
-from pyg_msg3d.nn.blocks import G3DBlock, MSGCNBlock, STGCBlock
+from pyg_msg3d.nn.blocks import STGCBlock
 from pyg_msg3d.nn.mstcn import MSTCN
 from pyg_msg3d.ops import ScaleGraph, choose_backend, to_matrix
 
 
-def fuse(block: STGCBlock) -> STGCBlock:
+def fuse(block: Any) -> STGCBlock:
     """A copy of a block that gives what it gives in evaluation mode, faster. It cannot
     be trained."""
     block = deepcopy(block).eval().requires_grad_(False)
@@ -28,7 +28,7 @@ def fuse(block: STGCBlock) -> STGCBlock:
     return block
 
 
-def _fuse_gcn(block: MSGCNBlock) -> None:
+def _fuse_gcn(block: Any) -> None:
     scale, shift = _affine(block.norm)
     conv = block.conv
     conv.lin.weight = _frozen(conv.lin.weight * scale.repeat(conv.num_scales)[:, None])
@@ -36,7 +36,7 @@ def _fuse_gcn(block: MSGCNBlock) -> None:
     block.norm, block.adjacency = Identity(), FusedAdjacency(block.adjacency)
 
 
-def _fuse_g3d(block: G3DBlock) -> None:
+def _fuse_g3d(block: Any) -> None:
     # The norm inside the convolution is one step with the ReLU there already.
     scale, shift = _affine(block.norm)
     collapse = block.conv.collapse
@@ -45,7 +45,7 @@ def _fuse_g3d(block: G3DBlock) -> None:
     block.norm, block.adjacency = Identity(), FusedAdjacency(block.adjacency)
 
 
-def _affine(norm: BatchNorm | BatchNorm2d) -> tuple[Tensor, Tensor]:
+def _affine(norm: Any) -> tuple[Tensor, Tensor]:
     """Scale and shift of a batch norm in evaluation mode."""
     norm = getattr(norm, 'module', norm)
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
@@ -106,11 +106,11 @@ class FusedMSTCN(Module):
         _scale(shortcut, scales[-1], shifts[-1])
 
         # Maps of all frames, and of those that the stride leaves.
-        first = [fuse_conv_bn_eval(mstcn.pointwise, mstcn.pointwise_norm)]
-        second = [shortcut]
+        first: list[Any] = [fuse_conv_bn_eval(mstcn.pointwise, mstcn.pointwise_norm)]
+        second: list[Any] = [shortcut]
         self.identity = isinstance(mstcn.residual, Identity)
         self.residual = mstcn.residual is not None
-        if self.residual and not self.identity:
+        if isinstance(mstcn.residual, Sequential):
             second.append(fuse_conv_bn_eval(*mstcn.residual))
         if self.stride == 1:
             first, second = first + second, []
@@ -147,12 +147,12 @@ class FusedMSTCN(Module):
         return out.reshape(*lead, *out.shape[1:])
 
 
-def _scale(conv: Conv2d, scale: Tensor, shift: Tensor) -> None:
+def _scale(conv: Any, scale: Tensor, shift: Tensor) -> None:
     conv.weight = _frozen(conv.weight * scale[:, None, None, None])
     conv.bias = _frozen(conv.bias * scale + shift)
 
 
-def _side_by_side(convs: list[Conv2d]) -> Conv2d:
+def _side_by_side(convs: list[Any]) -> Conv2d:
     """Several pointwise maps of one input as one."""
     out = sum(conv.out_channels for conv in convs)
     conv = torch.nn.utils.skip_init(Conv2d, convs[0].in_channels, out, 1)

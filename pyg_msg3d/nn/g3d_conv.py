@@ -174,7 +174,11 @@ class G3DConv(MultiScaleMessagePassing):
             )
             h, window = h.reshape(-1, *h.shape[-3:]), self.window
         else:
-            if is_full_matrix(edge_index) and edge_index.size(0) == tau * num_joints:
+            if (
+                isinstance(edge_index, Tensor)
+                and is_full_matrix(edge_index)
+                and edge_index.size(0) == tau * num_joints
+            ):
                 # Targets (v, t) instead of (t, v), so that no result is transposed.
                 edge_index = edge_index.unflatten(0, (tau, -1)).transpose(0, 1)
                 h = self.multi_scale(x, edge_index.flatten(0, 1), window=self.window)

@@ -1,9 +1,12 @@
 """What G3D does with the frames of a window: normalise, rectify, collapse."""
 
 from collections.abc import Sequence
+from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
 
 from pyg_msg3d.ops.chunks import as_autocast, chunks, wide
 from pyg_msg3d.ops.factored import combine, combine_backward
@@ -12,6 +15,8 @@ from pyg_msg3d.ops.window import Window
 
 # h is either the sums of windows [B, T', V, tau, C], or the two parts [B, T, 2 V, C]
 # that they are put together of; then ``window`` is not empty.
+
+Shape = Sequence[int]
 
 
 def collapse_windows(
@@ -77,6 +82,15 @@ def _slots(h: Tensor, window: Sequence[int]) -> Tensor:
     return combine(h, Window(*window)) if window else h
 
 
+def _moved(h: Tensor, window: Sequence[int], scale: Tensor, shift: Tensor) -> Tensor:
+    """The sums of windows, scaled and shifted; a new tensor."""
+    h = h.to(scale.dtype)
+    if not window:
+        return torch.addcmul(shift, h, scale)
+    # The parts are smaller than what they are put together to.
+    return combine(h * scale, Window(*window), shift)
+
+
 def _size(h: Tensor, window: Sequence[int]) -> tuple[int, int, int]:
     """Windows, joints and frames per window."""
     if window:
@@ -87,10 +101,6 @@ def _size(h: Tensor, window: Sequence[int]) -> tuple[int, int, int]:
 def _per_clip(h: Tensor, window: Sequence[int]) -> int:
     windows, joints, tau = _size(h, window)
     return windows * joints * tau * h.size(-1)
-
-
-def _normalised(s: Tensor, mean: Tensor, rstd: Tensor) -> Tensor:
-    return (s - mean).mul_(rstd)
 
 
 @torch.library.custom_op('pyg_msg3d::window_moments', mutates_args=())
@@ -133,7 +143,7 @@ def _collapse(
     scale = gamma * rstd
     shift = beta - mean * scale
     for part in chunks(h.size(0), _per_clip(h, window), h):
-        y = torch.addcmul(shift, _slots(h[part], window).to(wide(h)), scale)
+        y = _moved(h[part], window, scale, shift)
         out[part] = linear(y.relu_().to(h.dtype).flatten(-2), weight)
     return out
 
@@ -173,7 +183,7 @@ def _collapse_backward(
     normalised, rectified = mean, mean  # Of the last chunk.
     # The gradient to h needs the sums over all clips: a first round for these.
     for part in parts:
-        normalised = _normalised(_slots(h[part], window).to(dtype), mean, rstd)
+        normalised = _moved(h[part], window, rstd, -mean * rstd)
         y = torch.addcmul(beta, normalised, gamma).relu_()
         low = y.to(h.dtype).flatten(-2)
         to_y, mine = linear_backward(grad[part], low, weight)
@@ -185,7 +195,7 @@ def _collapse_backward(
     count = h.size(0) * windows * joints * tau
     for part in parts:
         if len(parts) > 1:
-            normalised = _normalised(_slots(h[part], window).to(dtype), mean, rstd)
+            normalised = _moved(h[part], window, rstd, -mean * rstd)
             positive = torch.addcmul(beta, normalised, gamma) > 0
             to_y = linear(grad[part], weight.t())
             rectified = to_y.view(positive.shape).to(dtype) * positive
@@ -215,12 +225,12 @@ def _(
     return a, b, c, d
 
 
-def _save(ctx, inputs, output) -> None:
+def _save(ctx: Any, inputs: tuple, output: Tensor) -> None:
     *tensors, ctx.window, ctx.training = inputs
     ctx.save_for_backward(*tensors)
 
 
-def _differentiate(ctx, grad):
+def _differentiate(ctx: Any, grad: Tensor) -> tuple:
     tensors = ctx.saved_tensors
     to_h, to_gamma, to_beta, to_weight = _collapse_backward(
         grad.contiguous(), *tensors, ctx.window, ctx.training
@@ -232,3 +242,18 @@ def _differentiate(ctx, grad):
 
 
 _collapse.register_autograd(_differentiate, setup_context=_save)
+
+
+@register_flop_formula(torch.ops.pyg_msg3d.collapse_windows)
+def _(
+    h: Shape,
+    mean: Shape,
+    rstd: Shape,
+    gamma: Shape,
+    beta: Shape,
+    weight: Shape,
+    *args: Any,
+    out_shape: Shape,
+    **kwargs: Any,
+) -> int:
+    return 2 * prod(out_shape) * weight[1]

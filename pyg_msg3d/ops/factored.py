@@ -1,11 +1,12 @@
 """The sums over windows that a graph in two factors leaves to be done."""
 
+import torch
 from torch import Tensor
 
 from pyg_msg3d.ops.window import Window
 
 
-def combine(parts: Tensor, window: Window) -> Tensor:
+def combine(parts: Tensor, window: Window, shift: Tensor | None = None) -> Tensor:
     r"""Puts together what all frames of a window share and what each has of its own,
 
     .. math::
@@ -13,7 +14,7 @@ def combine(parts: Tensor, window: Window) -> Tensor:
         \mathbf{u}_{w s + t d - p,\, v},
 
     which ends the aggregation along the edges of
-    :func:`~pyg_msg3d.graph.factored_window`.
+    :func:`~pyg_msg3d.graph.factored_window`. A shift of each channel is added to all.
 
     Shapes:
         - **parts:** :math:`(B, T, 2 V, C)`: :math:`\mathbf{z}`, then
@@ -26,10 +27,15 @@ def combine(parts: Tensor, window: Window) -> Tensor:
     for slot in range(window.size):
         windows, frames = window.frames_of_slot(slot, t)
         shared[:, windows] += parts[:, frames, :v]
+    if shift is not None:
+        shared += shift
     for slot in range(window.size):
         windows, frames = window.frames_of_slot(slot, t)
-        out[:, :, :, slot] = shared
-        out[:, windows, :, slot] += parts[:, frames, v:]
+        # Windows at the ends of a clip have frames beyond it.
+        out[:, : windows.start, :, slot] = shared[:, : windows.start]
+        out[:, windows.stop :, :, slot] = shared[:, windows.stop :]
+        inside = out[:, windows, :, slot]
+        torch.add(shared[:, windows], parts[:, frames, v:], out=inside)
     return out
 
 

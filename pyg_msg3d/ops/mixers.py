@@ -33,18 +33,36 @@ class Mixer(ABC):
     ) -> None:
         self.num_scales = num_scales
         self.num_targets = num_targets
-        # Multiplications per frame, in either order.
-        before, after = channels
-        per_map = num_scales * before * after
-        lifting = num_sources * per_map
-        collapsing = windows_per_frame * num_targets * per_map
-        along_edges = windows_per_frame * num_edges
-        self.lifted = lifting + along_edges * after <= collapsing + along_edges * before
+        lifted, gathered = self.count(
+            num_scales, num_sources, num_targets, channels, num_edges, windows_per_frame
+        )
+        self.lifted = lifted <= gathered
+        #: Multiplications per frame, in the order taken.
+        self.operations = min(lifted, gathered)
         #: Slots per frame of the input.
         self.num_slots = num_scales * (
             num_sources
             if self.lifted
             else max(1, round(windows_per_frame * num_targets))
+        )
+
+    @staticmethod
+    def count(
+        num_scales: int,
+        num_sources: int,
+        num_targets: int,
+        channels: tuple[int, int],
+        num_edges: int,
+        windows_per_frame: float = 1.0,
+    ) -> tuple[float, float]:
+        """Multiplications per frame where the maps come first, and where they come
+        last."""
+        before, after = channels
+        per_map = num_scales * before * after
+        along_edges = windows_per_frame * num_edges
+        return (
+            num_sources * per_map + along_edges * after,
+            windows_per_frame * num_targets * per_map + along_edges * before,
         )
 
     def shape(self, x: Tensor, weight: Tensor) -> tuple[int, ...]:

@@ -1,15 +1,20 @@
 """The sum over scales of MS-GCN and G3D, without its :math:`K`-fold intermediate."""
 
 from collections.abc import Sequence
+from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
 
 from pyg_msg3d.ops.chunks import as_autocast, chunks, wide
 from pyg_msg3d.ops.linear import linear, linear_backward
 from pyg_msg3d.ops.mixers import DenseFrames, DenseWindows, Mixer, SparseFrames
 from pyg_msg3d.ops.scale_graph import ScaleGraph
 from pyg_msg3d.ops.window import Window
+
+Shape = Sequence[int]
 
 
 def multi_scale_product(
@@ -202,12 +207,12 @@ def _dense_mixer(
     return DenseWindows(matrix, num_joints, (before, after), Window(*window), x.size(1))
 
 
-def _save_dense(ctx, inputs, output) -> None:
+def _save_dense(ctx: Any, inputs: tuple, output: Tensor) -> None:
     x, weight, matrix, ctx.window = inputs
     ctx.save_for_backward(x, weight, matrix)
 
 
-def _differentiate_dense(ctx, grad):
+def _differentiate_dense(ctx: Any, grad: Tensor) -> tuple:
     grads = _dense_backward(
         grad.contiguous(), *ctx.saved_tensors, ctx.window, ctx.needs_input_grad[2]
     )
@@ -280,17 +285,17 @@ def _sparse_mixer(
     sizes: Sequence[int],
     kernel: str,
 ) -> SparseFrames:
-    graph = ScaleGraph(edge_weight, *indices, *sizes)
+    graph = ScaleGraph(edge_weight, *indices, *sizes)  # type: ignore[arg-type]
     channels = x.size(-1), weight.size(0) // graph.num_scales
     return SparseFrames(graph, channels, kernel)
 
 
-def _save_sparse(ctx, inputs, output) -> None:
+def _save_sparse(ctx: Any, inputs: tuple, output: Tensor) -> None:
     x, weight, edge_weight, indices, ctx.sizes, ctx.kernel = inputs
     ctx.save_for_backward(x, weight, edge_weight, *indices)
 
 
-def _differentiate_sparse(ctx, grad):
+def _differentiate_sparse(ctx: Any, grad: Tensor) -> tuple:
     x, weight, edge_weight, *indices = ctx.saved_tensors
     grads = _sparse_backward(
         grad.contiguous(),
@@ -306,3 +311,36 @@ def _differentiate_sparse(ctx, grad):
 
 
 _sparse.register_autograd(_differentiate_sparse, setup_context=_save_sparse)
+
+
+# What torch.utils.flop_counter counts -------------------------------------------------
+
+
+@register_flop_formula(torch.ops.pyg_msg3d.multi_scale_dense)
+def _(
+    x: Shape,
+    weight: Shape,
+    matrix: Shape,
+    window: Sequence[int],
+    *args: Any,
+    **kwargs: Any,
+) -> int:
+    features, maps, full = (torch.empty(s, device='meta') for s in (x, weight, matrix))
+    mixer = _dense_mixer(features, maps, full, window)
+    return 2 * round(prod(x[:-2]) * mixer.operations)
+
+
+@register_flop_formula(torch.ops.pyg_msg3d.multi_scale_sparse)
+def _(
+    x: Shape,
+    weight: Shape,
+    edge_weight: Shape,
+    indices: Any,
+    sizes: Sequence[int],
+    *args: Any,
+    **kwargs: Any,
+) -> int:
+    num_sources, num_targets, k = sizes
+    channels = x[-1], weight[0] // k
+    count = Mixer.count(k, num_sources, num_targets, channels, edge_weight[0])
+    return 2 * round(x[0] * min(count))

@@ -1,7 +1,7 @@
 """Aggregation along sorted edges, as one operator over several kernels."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -88,12 +88,12 @@ def _(
     return x.new_empty(x.shape), weight.new_empty(weight.shape)
 
 
-def _save(ctx, inputs, output) -> None:
+def _save(ctx: Any, inputs: tuple, output: Tensor) -> None:
     x, weight, indices, _, ctx.kernel = inputs
     ctx.save_for_backward(x, weight, *indices)
 
 
-def _differentiate(ctx, grad):
+def _differentiate(ctx: Any, grad: Tensor) -> tuple:
     x, weight, *indices = ctx.saved_tensors
     to_x, to_weight = _aggregate_backward(
         grad.contiguous(), x, weight, indices, ctx.kernel, ctx.needs_input_grad[1]

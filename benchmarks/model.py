@@ -1,0 +1,295 @@
+"""The whole model: inference, training step and peak memory, against a naive
+implementation and, where a checkout of it is at hand, the authors' code.
+
+    python benchmarks/model.py --official PATH-TO-MS-G3D
+    python benchmarks/model.py --official PATH-TO-MS-G3D --graph body-543
+
+All sides take the same input and weights; logits and gradients are compared before
+anything is timed. They run in turns, and the baseline is the fastest of theirs.
+"""
+
+import argparse
+import sys
+import types
+from collections.abc import Callable
+from copy import deepcopy
+
+import numpy as np
+import runner
+import torch
+from graphs import whole_body
+from naive import Naive
+from torch import Tensor
+from torch.nn import Module
+from torch.utils.flop_counter import FlopCounterMode
+
+from pyg_msg3d import MSG3D, Skeleton, skeleton
+from pyg_msg3d.training.activations import checkpoint_activations
+
+GRAPHS: dict[str, tuple[Callable[[], Skeleton], tuple[int, ...]]] = {
+    # Clips, persons, frames.
+    'ntu': (lambda: skeleton('ntu-rgb+d'), (2, 2, 100)),
+    'body-543': (whole_body, (1, 1, 32)),
+}
+
+
+def main() -> None:
+    parser = runner.parser(__doc__, 'model.csv')
+    parser.add_argument('--official', help="a checkout of the authors' code")
+    parser.add_argument('--graph', choices=GRAPHS, default='ntu')
+    parser.add_argument(
+        '--residuals', nargs='+', choices=['dense', 'tied', 'none'],
+        default=['dense', 'tied', 'none'],
+    )  # fmt: skip
+    parser.add_argument('--compiled', action='store_true', help='compiled sides too')
+    parser.add_argument('--only', help='cases whose name has this in it')
+    parser.add_argument('--side', help=argparse.SUPPRESS)
+    parser.add_argument('--task', help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.side is not None:
+        measure_memory(args)
+        return
+
+    table = []
+    print(', '.join(f'{key} {value}' for key, value in runner.machine().items()))
+    for residual in args.residuals:
+        models = sides(args, residual)
+        for task in ('inference', 'inference bf16', 'training', 'training bf16'):
+            case = f'{args.graph} {residual} {task}'
+            if args.only and args.only not in case:
+                continue
+            dtype = torch.bfloat16 if 'bf16' in task else torch.float32
+            machine_peak = runner.peak(dtype)
+            best = max(machine_peak['matmul'], machine_peak['conv'])
+            runs = {name: run(task, *pair) for name, pair in models(task).items()}
+            compare(task, models(task))
+            seconds = runner.in_turns(runs, args.repeats)
+            peaks = {}
+            if 'bf16' not in task:
+                own = [name for name in runs if 'compiled' not in name]
+                for name in own:
+                    peaks[name] = peak_of(args, residual, task, name)
+            work = gflop(models(task)) if task == 'inference' else None
+            theirs = [name for name in runs if name.startswith('official')] or ['naive']
+            rows = runner.rows(case, seconds, theirs, peaks, work, best)
+            runner.show(rows)
+            table += rows
+    runner.save(table, args.output)
+
+
+# Sides -------------------------------------------------------------------------------
+
+
+def sides(args: argparse.Namespace, residual: str):
+    """A function from a task to its sides: a model and its input each."""
+    joints, (clips, persons, frames) = skeleton_of(args), GRAPHS[args.graph][1]
+    torch.manual_seed(0)
+    x = torch.randn(clips, persons, frames, joints.num_joints, 3)
+    official, ours = pair(args, joints, persons, residual)
+    theirs = x.permute(0, 4, 2, 3, 1).contiguous()
+
+    def of(task: str) -> dict[str, tuple[Module, Tensor]]:
+        training = 'training' in task
+        found: dict[str, tuple[Module, Tensor]] = {}
+        if args.graph == 'ntu':  # Elsewhere it takes minutes.
+            found['naive'] = Naive(deepcopy(ours)), x
+        if official is not None:
+            found['official'] = deepcopy(official), theirs
+            if args.compiled:
+                found['official compiled'] = torch.compile(deepcopy(official)), theirs
+        found['pyg_msg3d'] = deepcopy(ours), x
+        if args.compiled:
+            found['pyg_msg3d compiled'] = torch.compile(deepcopy(ours)), x
+        if training:
+            lean = deepcopy(ours)
+            checkpoint_activations(lean)
+            found['pyg_msg3d checkpointed'] = lean, x
+        else:
+            found['pyg_msg3d fused'] = ours.fused(), x
+        for model, _ in found.values():
+            if not getattr(model, 'is_fused', False):
+                model.train(training)
+        return found
+
+    memo: dict[str, dict[str, tuple[Module, Tensor]]] = {}
+
+    def once(task: str) -> dict[str, tuple[Module, Tensor]]:
+        if task not in memo:
+            memo.clear()
+            memo[task] = of(task)
+        return memo[task]
+
+    return once
+
+
+def skeleton_of(args: argparse.Namespace) -> Skeleton:
+    return GRAPHS[args.graph][0]()
+
+
+def pair(
+    args: argparse.Namespace, joints: Skeleton, persons: int, residual: str
+) -> tuple[Module | None, MSG3D]:
+    """The authors' model, if it is there, and ours with the same weights."""
+    mode = None if residual == 'none' else residual
+    ours = MSG3D(joints, 60, num_persons=persons, residual=mode)
+    for name, parameter in ours.named_parameters():
+        if name.endswith('adjacency.residual'):
+            torch.nn.init.normal_(parameter, std=0.01)
+    if args.official is None:
+        return None, ours
+    official = authors_model(args.official, joints, persons)
+    v = joints.num_joints
+    for name, parameter in official.named_parameters():
+        if not name.endswith('A_res'):
+            continue
+        with torch.no_grad():
+            parameter.zero_()
+            size = parameter.size(1)
+            if residual == 'dense' or (residual == 'tied' and size == v):
+                parameter.normal_(std=0.01)
+            elif residual == 'tied':
+                tau, k = size // v, parameter.size(0) // size
+                shape = k, tau, v, tau, v
+                parameter.view(shape)[:] = torch.randn(k, 1, v, 1, v) * 0.01
+    state = dense_state(official, joints)
+    for key, expected in ours.state_dict().items():
+        if key.endswith('adjacency.residual') and state[key].shape != expected.shape:
+            # Of equal frames the first is all.
+            state[key] = state[key][: expected.size(0), : expected.size(1)].clone()
+    if mode is None:
+        state = {key: value for key, value in state.items() if key in ours.state_dict()}
+    ours.load_state_dict(state)
+    return official, ours
+
+
+def authors_model(path: str, joints: Skeleton, persons: int) -> Module:
+    """Their model on any skeleton: it imports its graph by name."""
+    if path not in sys.path:
+        sys.path.insert(0, path)
+    from model.msg3d import Model
+
+    v = joints.num_joints
+    matrix = np.zeros((v, v))
+    matrix[tuple(joints.edge_index.numpy())] = 1
+    module = types.ModuleType('benchmark_graph')
+    module.Graph = type('Graph', (), {'A_binary': matrix})  # type: ignore[attr-defined]
+    sys.modules['benchmark_graph'] = module
+    return Model(
+        num_class=60, num_point=v, num_person=persons, num_gcn_scales=13,
+        num_g3d_scales=6, graph='benchmark_graph.Graph',
+    )  # fmt: skip
+
+
+def dense_state(official: Module, joints: Skeleton) -> dict[str, Tensor]:
+    state = {key: value.clone() for key, value in official.state_dict().items()}
+    return MSG3D.from_checkpoint(state, skeleton=joints).state_dict()
+
+
+# Tasks -------------------------------------------------------------------------------
+
+
+def run(task: str, model: Module, x: Tensor) -> Callable[[], object]:
+    low = 'bf16' in task
+
+    def forward() -> Tensor:
+        with torch.autocast('cpu', torch.bfloat16, enabled=low):
+            return model(x)
+
+    def infer() -> None:
+        with torch.no_grad():
+            forward()
+
+    def step() -> None:
+        for parameter in model.parameters():
+            parameter.grad = None
+        forward().float().square().mean().backward()
+
+    return step if 'training' in task else infer
+
+
+def compare(task: str, models: dict[str, tuple[Module, Tensor]]) -> None:
+    """Logits, and in training the gradients of the data's norm, must agree."""
+    low = 'bf16' in task
+    # Norms over few clips make much of rounding.
+    tolerance = 0.2 if low else 0.02 if 'training' in task else 1e-4
+    expected: list[Tensor] | None = None
+    for name, (model, x) in models.items():
+        with torch.autocast('cpu', torch.bfloat16, enabled=low):
+            if 'training' in task:
+                logits = model(x)
+                first = next(iter(model.parameters()))
+                logits.float().square().mean().backward()
+                found = [logits.detach().float(), first.grad.float()]
+                found = [f / f.norm() for f in found]
+                # The order of that norm's channels is each code's own.
+                found[1] = found[1].sort().values
+            else:
+                with torch.no_grad():
+                    logits = model(x).float()
+                found = [logits / logits.norm()]
+        if expected is None:
+            expected = found
+        for mine, theirs in zip(found, expected, strict=True):
+            error = (mine - theirs).norm().item()
+            if not error <= tolerance:
+                raise AssertionError(
+                    f'{task}: {name} differs by {error:.2g} from the first side, '
+                    f'relative to its norm; expected at most {tolerance}'
+                )
+
+
+def gflop(models: dict[str, tuple[Module, Tensor]]) -> dict[str, float]:
+    """What each multiplies and adds in inference, as torch counts it."""
+    found = {}
+    for name, (model, x) in models.items():
+        if 'compiled' in name:
+            continue
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            model(x)
+        found[name] = counter.get_total_flops() / 1e9
+    return found
+
+
+# Memory ------------------------------------------------------------------------------
+
+
+def peak_of(args: argparse.Namespace, residual: str, task: str, side: str) -> float:
+    arguments = ['--side', side, '--task', task, '--residuals', residual]
+    arguments += ['--graph', args.graph]
+    if args.official:
+        arguments += ['--official', args.official]
+    return runner.memory(__file__, arguments)
+
+
+def measure_memory(args: argparse.Namespace) -> None:
+    """Of one side alone, in this process."""
+    joints, (clips, persons, frames) = skeleton_of(args), GRAPHS[args.graph][1]
+    x = torch.randn(clips, persons, frames, joints.num_joints, 3)
+    # Libraries are loaded at their first use.
+    torch.randn(64, 64) @ torch.randn(64, 64)
+    torch.nn.functional.conv2d(torch.randn(1, 8, 8, 8), torch.randn(8, 8, 1, 1))
+    if 'official' in args.side:
+        authors_model(args.official, skeleton('hand-21'), 1)  # Its imports.
+    residual = None if args.residuals[0] == 'none' else args.residuals[0]
+    peak = runner.PeakMemory()
+    model: Module
+    if args.side == 'official':
+        model = authors_model(args.official, joints, persons)
+        x = x.permute(0, 4, 2, 3, 1).contiguous()
+    else:
+        model = MSG3D(joints, 60, num_persons=persons, residual=residual)
+        if args.side == 'naive':
+            model = Naive(model)
+        elif args.side.endswith('checkpointed'):
+            checkpoint_activations(model)
+    model.train('training' in args.task)
+    if args.side.endswith('fused'):
+        model = model.fused()
+    work = run(args.task, model, x)
+    for _ in range(3):
+        work()
+    print(peak.read())
+
+
+if __name__ == '__main__':
+    main()

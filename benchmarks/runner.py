@@ -1,0 +1,217 @@
+"""What all benchmarks share: sides run in turns, their ratios, and the machine."""
+
+import argparse
+import csv
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+HERE = Path(__file__).parent
+COLUMNS = (
+    'case', 'side', 'seconds', 'seconds_q20', 'seconds_q80', 'baseline', 'speedup',
+    'speedup_q20', 'speedup_q80', 'peak_mb', 'gflop_s', 'share_of_peak',
+)  # fmt: skip
+
+
+def in_turns(
+    sides: dict[str, Callable[[], object]], repeats: int, warm_up: int = 1
+) -> dict[str, list[float]]:
+    """The seconds of each side. All run once in every round, one after the other, so
+    that what disturbs the machine disturbs them alike."""
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(warm_up + repeats):
+        for name, run in sides.items():
+            synchronize()
+            begin = time.perf_counter()
+            run()
+            synchronize()
+            if number >= warm_up:
+                seconds[name].append(time.perf_counter() - begin)
+    return seconds
+
+
+def synchronize() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def quantiles(values: Sequence[float]) -> tuple[float, float, float]:
+    """The median, and the 20 % and 80 % quantiles."""
+    if len(values) < 2:
+        return values[0], values[0], values[0]
+    low, *_, high = statistics.quantiles(values, n=5, method='inclusive')
+    return statistics.median(values), low, high
+
+
+def rows(
+    case: str,
+    seconds: dict[str, list[float]],
+    baselines: Iterable[str],
+    peaks: dict[str, float] | None = None,
+    gflop: dict[str, float] | None = None,
+    machine_peak: float | None = None,
+) -> list[dict[str, object]]:
+    """The lines of a table. The baseline is the fastest of ``baselines``; speed-ups
+    are ratios within one round."""
+    base = min(
+        (name for name in baselines if name in seconds),
+        key=lambda name: statistics.median(seconds[name]),
+    )
+    table = []
+    for name, mine in seconds.items():
+        median, low, high = quantiles(mine)
+        ratios = [a / b for a, b in zip(seconds[base], mine, strict=True)]
+        speedup, slowest, fastest = quantiles(ratios)
+        rate = gflop[name] / median if gflop and name in gflop else None
+        values = (
+            case, name, median, low, high, base, speedup, slowest, fastest,
+            (peaks or {}).get(name), rate,
+            rate / machine_peak if rate and machine_peak else None,
+        )  # fmt: skip
+        table.append(dict(zip(COLUMNS, values, strict=True)))
+    return table
+
+
+def show(table: Iterable[dict[str, object]]) -> None:
+    """Prints the lines as they come, for people."""
+    for row in table:
+        text = (
+            f'  {row["case"]:34} {row["side"]:22} {row["seconds"] * 1e3:9.1f} ms '
+            f'{row["speedup"]:6.2f} x ({row["speedup_q20"]:.2f} to '
+            f'{row["speedup_q80"]:.2f})'
+        )
+        if row['peak_mb'] is not None:
+            text += f'{row["peak_mb"]:8.0f} MB'
+        if row['share_of_peak'] is not None:
+            text += f'  {row["share_of_peak"]:.0%} of the machine'
+        print(text, flush=True)
+
+
+def save(table: list[dict[str, object]], path: Path) -> None:
+    """Writes a CSV file, with the machine, the versions and the commit in each line."""
+    about = machine()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open('w', newline='') as file:
+        writer = csv.DictWriter(file, [*COLUMNS, *about])
+        writer.writeheader()
+        for row in table:
+            short = {
+                key: f'{value:.4g}' if isinstance(value, float) else value
+                for key, value in row.items()
+            }
+            writer.writerow(short | about)
+    print(f'written to {path}')
+
+
+# The machine ---------------------------------------------------------------------
+
+
+def machine() -> dict[str, object]:
+    """Where and with what this runs."""
+    return {
+        'device': device_name(),
+        'threads': torch.get_num_threads(),
+        'torch': torch.__version__,
+        'python': platform.python_version(),
+        'commit': commit(),
+        'date': datetime.now(UTC).date().isoformat(),
+    }
+
+
+def device_name() -> str:
+    """The GPU, or else the CPU."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    if Path('/proc/cpuinfo').exists():
+        for line in Path('/proc/cpuinfo').read_text().splitlines():
+            if line.startswith('model name'):
+                return line.split(':', 1)[1].strip()
+    return platform.processor()
+
+
+def commit() -> str:
+    """The commit of this checkout, marked where files were changed since."""
+    try:
+        described = subprocess.run(
+            ['git', 'describe', '--always', '--dirty', '--exclude=*'],
+            cwd=HERE, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        return 'unknown'
+    return described.stdout.strip()
+
+
+def peak(dtype: torch.dtype = torch.float32) -> dict[str, float]:
+    """The machine's GFLOP/s at its best, as a matrix product and as a pointwise
+    convolution, and its GB/s, each the median of some tries."""
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    n = 8192 if device == 'cuda' else 2048
+    a = torch.randn(n, n, dtype=dtype, device=device)
+    image, kernel = a.t()[None, :, :, None], a[:, :, None, None]
+    source = torch.randn(1 << 22, dtype=dtype, device=device)
+    target = torch.empty_like(source)
+    with torch.no_grad():
+        seconds = in_turns(
+            {
+                'matmul': lambda: a @ a,
+                'conv': lambda: F.conv2d(image, kernel),
+                'copy': lambda: target.copy_(source),
+            },
+            repeats=7,
+        )
+    best = {name: statistics.median(values) for name, values in seconds.items()}
+    return {
+        'matmul': 2 * n**3 / best['matmul'] / 1e9,
+        'conv': 2 * n**3 / best['conv'] / 1e9,
+        'bandwidth': 2 * source.numel() * source.element_size() / best['copy'] / 1e9,
+    }
+
+
+def memory(script: str, arguments: Sequence[str]) -> float:
+    """The peak of a side in MB, above what the process had before its model, measured
+    by the script itself in a process of its own."""
+    command = [sys.executable, script, *arguments]
+    run = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=os.environ
+    )
+    if run.returncode:
+        raise RuntimeError(f'{" ".join(command)} failed:\n{run.stderr[-2000:]}')
+    return float(run.stdout.split()[-1])
+
+
+class PeakMemory:
+    """The peak of this process's memory from now on, in MB above what it is now."""
+
+    def __init__(self) -> None:
+        self.before = self._now('VmRSS')
+
+    def read(self) -> float:
+        if torch.cuda.is_available():
+            return torch.cuda.max_memory_allocated() / 2**20
+        return self._now('VmHWM') - self.before
+
+    @staticmethod
+    def _now(key: str) -> float:
+        for line in Path('/proc/self/status').read_text().splitlines():
+            if line.startswith(key):
+                return int(line.split()[1]) / 1024
+        raise RuntimeError(f'/proc/self/status has no {key}')
+
+
+def parser(description: str, output: str) -> argparse.ArgumentParser:
+    """The arguments that all benchmarks take."""
+    arguments = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    arguments.add_argument('--repeats', type=int, default=7)
+    arguments.add_argument('--output', type=Path, default=HERE / 'results' / output)
+    return arguments
