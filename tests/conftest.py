@@ -1,4 +1,5 @@
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -43,10 +44,24 @@ def torch_scatter():
 
 
 @pytest.fixture
+def triton():
+    """The package, for tests that need it."""
+    if find_spec('triton') is None:
+        skip_or_fail('triton is not installed')
+    import triton
+
+    return triton
+
+
+@pytest.fixture
 def backend(request):
     """Parametrised indirectly: a backend's name, skipped where it cannot run."""
-    if request.param in ('torch_sparse', 'torch_scatter'):
+    if request.param in ('torch_sparse', 'torch_scatter', 'triton'):
         request.getfixturevalue(request.param)
+    if request.param == 'triton' and os.environ.get('TRITON_INTERPRET') != '1':
+        # Interpreting must be chosen before the kernels are imported: test_triton.py
+        # runs these tests once more, in a process of its own.
+        pytest.skip('Triton is interpreted in a process of its own')
     return request.param
 
 

@@ -13,6 +13,7 @@ from pyg_msg3d.ops import (
     ScaleGraph,
     Window,
     aggregate,
+    check_backend,
     choose_backend,
     multi_scale_product,
     to_matrix,
@@ -131,6 +132,7 @@ class MultiScaleMessagePassing(MessagePassing):
             backend = choose_backend(x, source.numel(), num_slots * num_targets)
         if self.explain:
             backend = 'scatter'
+        check_backend(backend, x)
         if edge_weight is None:
             edge_weight = weight.new_ones(source.numel())
         if backend in KERNELS and window is None:

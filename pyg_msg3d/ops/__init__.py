@@ -1,4 +1,9 @@
-from pyg_msg3d.ops.aggregate import BACKENDS, aggregate, choose_backend
+from pyg_msg3d.ops.aggregate import (
+    BACKENDS,
+    aggregate,
+    check_backend,
+    choose_backend,
+)
 from pyg_msg3d.ops.backends.dense import dense_product, to_matrix
 from pyg_msg3d.ops.backends.sparse import KERNELS
 from pyg_msg3d.ops.backends.torch_sparse import torch_sparse_product
@@ -15,6 +20,7 @@ __all__ = [
     'ScaleGraph',
     'Window',
     'aggregate',
+    'check_backend',
     'choose_backend',
     'collapse_windows',
     'combine',

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from pyg_msg3d.ops.backends.dense import dense_product, to_matrix
 from pyg_msg3d.ops.backends.scatter import aggregate_scatter
-from pyg_msg3d.ops.backends.sparse import aggregate_sparse
+from pyg_msg3d.ops.backends.sparse import KERNELS, aggregate_sparse, check_kernel
 from pyg_msg3d.ops.backends.torch_scatter import (
     aggregate_torch_scatter,
     check_torch_scatter,
@@ -16,25 +16,15 @@ from pyg_msg3d.ops.backends.torch_sparse import (
 from pyg_msg3d.ops.scale_graph import ScaleGraph
 from pyg_msg3d.ops.window import Window
 
+Aggregate = Callable[[Tensor, Tensor, Tensor, Tensor, int], Tensor]
 
-def aggregate_csr(
-    x: Tensor, source: Tensor, target: Tensor, weight: Tensor, num_targets: int
-) -> Tensor:
-    """Sorts the edges and multiplies by their CSR matrix."""
-    graph = ScaleGraph.build(source, target, None, weight, x.size(-2), num_targets)
-    return aggregate_sparse(x, graph, 'csr')
-
-
-Sparse = Callable[[Tensor, Tensor, Tensor, Tensor, int], Tensor]
-
-_SPARSE: dict[str, tuple[Sparse, Callable[[Tensor], str | None]]] = {
+_PACKAGES: dict[str, tuple[Aggregate, Callable[[Tensor], str | None]]] = {
     'scatter': (aggregate_scatter, lambda x: None),
-    'csr': (aggregate_csr, lambda x: None),
     'torch_sparse': (aggregate_torch_sparse, check_torch_sparse),
     'torch_scatter': (aggregate_torch_scatter, check_torch_scatter),
 }
 
-BACKENDS = ('dense', *_SPARSE)
+BACKENDS = ('dense', 'scatter', *KERNELS, 'torch_sparse', 'torch_scatter')
 
 # Entries of the full matrix up to which the dense product is taken whatever the
 # density, and the density from which on it is taken up to the second bound.
@@ -71,7 +61,8 @@ def aggregate(
         window (Window, optional): The temporal window. (default: :obj:`None`)
         backend (str, optional): :obj:`"scatter"` (PyG's gather and scatter, the
             reference), :obj:`"dense"` (a matrix product, as a convolution),
-            :obj:`"csr"` (torch's CSR product), :obj:`"torch_sparse"`,
+            :obj:`"csr"` (torch's CSR product), :obj:`"triton"` (a kernel of ours for
+            GPUs), :obj:`"torch_sparse"`,
             :obj:`"torch_scatter"`, or :obj:`"auto"`, which picks by the size and
             density of the graph. (default: :obj:`"auto"`)
 
@@ -97,7 +88,11 @@ def aggregate(
         return dense_product(x, matrix.to(x.dtype), window)
     if window is not None:
         x = window.unfold(x)
-    return _SPARSE[backend][0](x, source, target, weight.to(x.dtype), num_targets)
+    if backend in KERNELS:
+        size = x.size(-2)
+        graph = ScaleGraph.build(source, target, None, weight, size, num_targets)
+        return aggregate_sparse(x, graph, backend)
+    return _PACKAGES[backend][0](x, source, target, weight.to(x.dtype), num_targets)
 
 
 def choose_backend(x: Tensor, num_edges: int, num_entries: int) -> str:
@@ -108,7 +103,7 @@ def choose_backend(x: Tensor, num_edges: int, num_entries: int) -> str:
         density >= _DENSE_DENSITY and num_entries <= _DENSE_BOUND
     ):
         return 'dense'
-    return 'csr'
+    return 'triton' if x.is_cuda and check_kernel('triton', x) is None else 'csr'
 
 
 def check_backend(backend: str, x: Tensor) -> None:
@@ -117,7 +112,11 @@ def check_backend(backend: str, x: Tensor) -> None:
         raise ValueError(
             f"Unknown backend '{backend}'; known ones: auto, {', '.join(BACKENDS)}"
         )
-    reason = None if backend == 'dense' else _SPARSE[backend][1](x)
+    reason = None
+    if backend in KERNELS:
+        reason = check_kernel(backend, x)
+    elif backend != 'dense':
+        reason = _PACKAGES[backend][1](x)
     if reason is not None:
         raise RuntimeError(
             f"backend='{backend}' cannot run here: {reason}. backend='auto' picks "

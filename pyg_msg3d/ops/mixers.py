@@ -12,7 +12,7 @@ from pyg_msg3d.ops.backends.dense import (
     dense_product,
     from_taps,
 )
-from pyg_msg3d.ops.backends.sparse import KERNELS
+from pyg_msg3d.ops.backends.sparse import get_kernel
 from pyg_msg3d.ops.scale_graph import ScaleGraph
 from pyg_msg3d.ops.window import Window
 
@@ -199,13 +199,13 @@ class SparseFrames(Mixer):
             self.rowptr, self.colptr = graph.rowptr, graph.colptr[::k]
 
     def product(self, h: Tensor) -> Tensor:
-        kernel = KERNELS[self.kernel]
+        kernel = get_kernel(self.kernel)
         return kernel.product(h, self.rowptr, self.column, self.weight)
 
     def backward(
         self, grad: Tensor, h: Tensor, needs_graph: bool
     ) -> tuple[Tensor, Tensor | None]:
-        kernel, order = KERNELS[self.kernel], self.order
+        kernel, order = get_kernel(self.kernel), self.order
         grad = grad.contiguous()
         to_h = kernel.product(grad, self.colptr, self.row[order], self.weight[order])
         if not needs_graph:

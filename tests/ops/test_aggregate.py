@@ -91,7 +91,7 @@ def test_float32_and_without_weights(backend):
 
 
 @pytest.mark.parametrize(
-    'backend', ['scatter', 'dense', 'csr', 'torch_scatter'], indirect=True
+    'backend', ['scatter', 'dense', 'csr', 'triton', 'torch_scatter'], indirect=True
 )
 def test_bfloat16(backend):
     x, source, target, weight, n = problem(None)

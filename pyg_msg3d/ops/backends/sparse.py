@@ -1,6 +1,8 @@
 """Aggregation along sorted edges, as one operator over several kernels."""
 
+import os
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 import torch
@@ -24,7 +26,30 @@ class Kernel(Protocol):
         """The gradient to the values, ``[E]``."""
 
 
-KERNELS: dict[str, Kernel] = {'csr': csr}
+KERNELS = ('csr', 'triton')
+
+
+def get_kernel(name: str) -> Kernel:
+    """A kernel by its name; Triton is imported only where it is used."""
+    if name == 'csr':
+        return csr
+    from pyg_msg3d.ops.backends import triton
+
+    return triton
+
+
+def check_kernel(name: str, x: Tensor) -> str | None:
+    """Why a kernel cannot take these features, or ``None``."""
+    if name == 'csr':
+        return None
+    if find_spec('triton') is None:
+        return 'the package triton is not installed'
+    if x.is_cuda or os.environ.get('TRITON_INTERPRET') == '1':
+        return None
+    return (
+        f'Triton compiles for GPUs, and the features are on {x.device} (with '
+        f'TRITON_INTERPRET=1 in the environment it runs there, slowly, for tests)'
+    )
 
 
 def aggregate_sparse(x: Tensor, graph: ScaleGraph, kernel: str) -> Tensor:
@@ -45,7 +70,7 @@ def _aggregate(
     kernel: str,
 ) -> Tensor:
     source, _, _, rowptr, _, _ = indices
-    return KERNELS[kernel].product(x, rowptr, source, weight)
+    return get_kernel(kernel).product(x, rowptr, source, weight)
 
 
 @_aggregate.register_fake
@@ -69,10 +94,10 @@ def _aggregate_backward(
     needs_weight: bool,
 ) -> tuple[Tensor, Tensor]:
     source, target, _, _, order, colptr = indices
-    to_x = KERNELS[kernel].product(grad, colptr, target[order], weight[order])
+    to_x = get_kernel(kernel).product(grad, colptr, target[order], weight[order])
     if not needs_weight:
         return to_x, torch.zeros_like(weight)
-    to_weight = KERNELS[kernel].weight_gradient(grad, x, target, source)
+    to_weight = get_kernel(kernel).weight_gradient(grad, x, target, source)
     return to_x, to_weight.to(weight.dtype)
 
 
