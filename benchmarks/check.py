@@ -1,6 +1,7 @@
-"""Whether we are still as fast as recorded: ratios to the naive implementation,
-measured again and compared with ``results/gate.csv``. Times depend on the machine, ratios much
-less; to record them anew on this machine:
+"""Whether we are still as fast as recorded.
+
+Ratios to the naive implementation are measured again and compared with
+``results/gate.csv``. Times depend on the machine, ratios much less. To record them:
 
     python benchmarks/model.py --output benchmarks/results/gate.csv
 """

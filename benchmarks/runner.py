@@ -99,17 +99,29 @@ def show(table: Iterable[dict[str, object]]) -> None:
 def save(table: list[dict[str, object]], path: Path) -> None:
     """Writes a CSV file, with the machine, the versions and the commit in each line."""
     about = machine()
+    lines = []
+    for row in table:
+        short = {
+            key: f'{value:.4g}' if isinstance(value, float) else value
+            for key, value in row.items()
+        }
+        lines.append(short | about)
+    write(lines, path)
+
+
+def write(lines: list[dict[str, object]], path: Path) -> None:
+    """Writes lines that name the machine already."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open('w', newline='') as file:
-        writer = csv.DictWriter(file, [*COLUMNS, *about])
+        writer = csv.DictWriter(file, list(lines[0]) if lines else COLUMNS)
         writer.writeheader()
-        for row in table:
-            short = {
-                key: f'{value:.4g}' if isinstance(value, float) else value
-                for key, value in row.items()
-            }
-            writer.writerow(short | about)
-    print(f'written to {path}')
+        writer.writerows(lines)
+
+
+def load(path: Path) -> list[dict[str, object]]:
+    """The lines of a CSV file."""
+    with path.open(newline='') as file:
+        return list(csv.DictReader(file))
 
 
 # The machine ---------------------------------------------------------------------
