@@ -17,9 +17,9 @@ from pyg_msg3d.ops import ScaleGraph, choose_backend, to_matrix
 
 
 def fuse(block: Any) -> STGCBlock:
-    """A copy of a block that gives what it gives in evaluation mode, faster. It cannot
-    be trained."""
-    block = deepcopy(block).eval().requires_grad_(False)
+    """Makes a block one that gives what it gave in evaluation mode, faster. It cannot
+    be trained any more."""
+    block.eval().requires_grad_(False)
     _fuse_gcn(block.gcn)
     for g3d in block.g3d:
         _fuse_g3d(g3d)

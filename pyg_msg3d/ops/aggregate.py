@@ -60,7 +60,8 @@ def aggregate(
         num_targets (int): The number of targets :math:`S'`.
         window (Window, optional): The temporal window. (default: :obj:`None`)
         backend (str, optional): :obj:`"scatter"` (PyG's gather and scatter, the
-            reference), :obj:`"dense"` (a matrix product, as a convolution),
+            reference), :obj:`"dense"` (a matrix product, over windows as a
+            convolution),
             :obj:`"csr"` (torch's CSR product), :obj:`"triton"` (a kernel of ours for
             GPUs), :obj:`"torch_sparse"`,
             :obj:`"torch_scatter"`, or :obj:`"auto"`, which picks by the size and

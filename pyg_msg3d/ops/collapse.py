@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from pyg_msg3d.ops.chunks import as_autocast, chunks, wide
+from pyg_msg3d.ops.chunks import chunks, wide
 from pyg_msg3d.ops.factored import combine, combine_backward
 from pyg_msg3d.ops.linear import linear, linear_backward
 from pyg_msg3d.ops.window import Window
@@ -65,7 +65,7 @@ def collapse_windows(
         - **weight:** :math:`(C', \tau C)`
         - **output:** :math:`(B, T', V, C')`
     """
-    weight = as_autocast(weight).to(h.dtype)
+    weight = weight.to(h.dtype)
     rstd = (variance + eps).rsqrt()
     size = list(window or ())
     out = _collapse(h, mean, rstd, gamma, beta, weight, size, training)
