@@ -1,6 +1,7 @@
 """The sums over windows that a graph in two factors leaves to be done."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pyg_msg3d.ops.window import Window
@@ -22,21 +23,15 @@ def combine(parts: Tensor, window: Window, shift: Tensor | None = None) -> Tenso
         - **output:** :math:`(B, T', V, \tau, C)`
     """
     b, t, v, c = parts.size(0), parts.size(1), parts.size(2) // 2, parts.size(3)
-    shared = parts.new_zeros(b, window.count(t), v, c)
-    out = parts.new_empty(b, window.count(t), v, window.size, c)
-    for slot in range(window.size):
-        windows, frames = window.frames_of_slot(slot, t)
-        shared[:, windows] += parts[:, frames, :v]
+    # Windows at the ends of a clip have frames beyond it.
+    padded = F.pad(parts, (0, 0, 0, 0, window.padding, window.padding))
+    windows = padded.unfold(1, window.span, window.stride)[..., :: window.dilation]
+    shared = windows[:, :, :v].sum(-1)
     if shift is not None:
         shared += shift
-    for slot in range(window.size):
-        windows, frames = window.frames_of_slot(slot, t)
-        # Windows at the ends of a clip have frames beyond it.
-        out[:, : windows.start, :, slot] = shared[:, : windows.start]
-        out[:, windows.stop :, :, slot] = shared[:, windows.stop :]
-        inside = out[:, windows, :, slot]
-        torch.add(shared[:, windows], parts[:, frames, v:], out=inside)
-    return out
+    out = parts.new_empty(b, window.count(t), v, window.size, c)
+    own = windows[:, :, v:].movedim(-1, 3)
+    return torch.add(shared.unsqueeze(3), own, out=out)
 
 
 def combine_backward(grad: Tensor, window: Window, num_frames: int) -> Tensor:

@@ -36,7 +36,9 @@ class Mixer(ABC):
         lifted, gathered = self.count(
             num_scales, num_sources, num_targets, channels, num_edges, windows_per_frame
         )
-        self.lifted = lifted <= gathered
+        # Where both count the same, what the backward pass computes again is cheaper in
+        # the second.
+        self.lifted = lifted < gathered
         #: Multiplications per frame, in the order taken.
         self.operations = min(lifted, gathered)
         #: Slots per frame of the input.
@@ -124,15 +126,36 @@ class DenseFrames(_Dense):
     """A full matrix within every frame."""
 
     def product(self, h: Tensor) -> Tensor:
-        return torch.matmul(self.matrix, h)
+        return _per_frame(self.matrix, h)
 
     def backward(
         self, grad: Tensor, h: Tensor, needs_graph: bool
     ) -> tuple[Tensor, Tensor | None]:
-        to_h = torch.matmul(self.matrix.t(), grad)
+        to_h = _per_frame(self.matrix.t(), grad)
         if not needs_graph:
             return to_h, None
+        if _is_narrow(h):
+            return to_h, _side_by_side(grad) @ _side_by_side(h).t()
         return to_h, torch.bmm(grad, h.transpose(1, 2)).sum(0)
+
+
+def _per_frame(matrix: Tensor, h: Tensor) -> Tensor:
+    """``[S', S]`` times each of ``[n, S, C]``."""
+    if _is_narrow(h):
+        out = matrix @ _side_by_side(h)
+        return out.unflatten(1, (h.size(0), -1)).transpose(0, 1)
+    # Not matmul, which transposes all features where a matrix is to be learned.
+    return torch.bmm(matrix.expand(h.size(0), -1, -1), h)
+
+
+def _is_narrow(h: Tensor) -> bool:
+    """Whether there are too few channels for a product per frame."""
+    return h.size(-1) < 16
+
+
+def _side_by_side(h: Tensor) -> Tensor:
+    """``[n, S, C]`` to ``[S, n C]``."""
+    return h.transpose(0, 1).flatten(1)
 
 
 class DenseWindows(_Dense):

@@ -156,7 +156,8 @@ def test_registered_as_torch_wants_it(window):
     h = double(2, 7, 2 * V, 3) if window else double(2, 5, V, 3, 3)
     of_channel = [torch.rand(3, dtype=torch.float64) for _ in range(4)]
     op = torch.ops.pyg_msg3d.collapse_windows.default
-    given = h, *of_channel, double(4, 9), size, True
+    mean, variance, *affine = of_channel
+    given = h, mean, variance, 1e-5, *affine, double(4, 9), size, True
     torch.library.opcheck(op, given, test_utils=checks)
 
 
