@@ -1,6 +1,8 @@
+from typing import Any
+
 import torch
 from torch import Tensor
-from torch.nn import BatchNorm1d
+from torch.nn import BatchNorm1d, BatchNorm2d, Module
 from torch_geometric.nn.norm import BatchNorm as _BatchNorm
 
 
@@ -12,17 +14,17 @@ class BatchNorm(_BatchNorm):
         """Normalises each channel; the shape stays."""
         return super().forward(x.flatten(0, -2)).view(x.shape)
 
-    @property
-    def is_local(self) -> bool:
-        """Whether its statistics are those of this process alone."""
-        return type(self.module) is BatchNorm1d
 
-    @torch.no_grad()
-    def track(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        """Counts a batch in the running statistics, given those of the batch (the
-        variance biased) and the number of values in each channel."""
-        norm = self.module
-        norm.num_batches_tracked.add_(1)
-        unbiased = variance * (count / max(1, count - 1))
-        norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), norm.momentum)
-        norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), norm.momentum)
+def is_local(norm: Module) -> bool:
+    """Whether a norm's statistics are those of this process alone."""
+    return type(norm) in (BatchNorm1d, BatchNorm2d)
+
+
+@torch.no_grad()
+def track(norm: Any, mean: Tensor, variance: Tensor, count: int) -> None:
+    """Counts a batch in the running statistics of a norm, given those of the batch (the
+    variance biased) and the number of values in each channel."""
+    norm.num_batches_tracked.add_(1)
+    unbiased = variance * (count / max(1, count - 1))
+    norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), norm.momentum)
+    norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), norm.momentum)

@@ -7,7 +7,7 @@ from torch_geometric.nn.dense.linear import Linear
 from torch_geometric.nn.inits import zeros
 from torch_geometric.typing import Adj, OptTensor
 
-from pyg_msg3d.nn.batch_norm import BatchNorm
+from pyg_msg3d.nn.batch_norm import BatchNorm, is_local, track
 from pyg_msg3d.nn.multi_scale import MultiScaleMessagePassing, is_full_matrix
 from pyg_msg3d.nn.relu import relu
 from pyg_msg3d.ops import (
@@ -193,7 +193,7 @@ class G3DConv(MultiScaleMessagePassing):
     def _collapse(self, h: Tensor, window: Window | None, num_joints: int) -> Tensor:
         """Equation (6), from the sums of windows, or from their two parts."""
         norm, weight, bias = self.norm.module, self.collapse.weight, self.collapse.bias
-        if not self.norm.is_local:
+        if not is_local(norm):
             # Statistics over all processes are torch's affair.
             h = h if window is None else combine(h, window)
             # In the type of the product, which autocast may have chosen.
@@ -208,7 +208,7 @@ class G3DConv(MultiScaleMessagePassing):
                 # No gradient but zero, which optimisers and processes still wait for.
                 mean = mean + (self.bias - self.bias.detach())
             shifted = mean if self.bias is None else mean + self.bias
-            self.norm.track(shifted, variance, count)
+            track(norm, shifted, variance, count)
         else:
             mean, variance = norm.running_mean, norm.running_var
             mean = mean if self.bias is None else mean - self.bias

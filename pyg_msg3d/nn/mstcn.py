@@ -1,10 +1,13 @@
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import BatchNorm2d, Conv2d, MaxPool2d, Module, ModuleList, Sequential
 
+from pyg_msg3d.nn.batch_norm import is_local, track
 from pyg_msg3d.nn.relu import relu
+from pyg_msg3d.ops import temporal_branches
 
 
 class MSTCN(Module):
@@ -117,21 +120,36 @@ class MSTCN(Module):
         # [B, T, V, C] seen as channels-last [B, C, T, V]: no copy.
         x = x.reshape(-1, *x.shape[-3:]).permute(0, 3, 1, 2)
 
-        branches = relu(self.pointwise_norm(self.pointwise(x))).split(self.width, 1)
-        outs = [
-            conv(branch) for conv, branch in zip(self.temporal, branches, strict=False)
-        ]
+        inner = self.pointwise(x)
         # A pointwise map of every s-th frame. Not a convolution with that stride: on
         # CPUs its backward pass writes beyond its memory where channels are few.
         x = x[:, :, :: self.stride]
-        outs += [self.maximum(branches[-1]), self.shortcut(x)]
-        out = self.norm(torch.cat(outs, dim=1))
+        out = self.norm(self._branches(inner, self.shortcut(x)))
         if self.residual is not None:
             out = out + self.residual(x)
         if self.activation:
             out = relu(out)
         out = out.permute(0, 2, 3, 1)
         return out.reshape(*lead, *out.shape[1:])
+
+    def _branches(self, x: Tensor, last: Tensor) -> Tensor:
+        """All branches side by side, of which the last is done."""
+        norm = self.pointwise_norm
+        if self.training and is_local(norm):
+            convs: list[Any] = list(self.temporal)
+            weights = [conv.weight for conv in convs]
+            biases = [conv.bias for conv in convs]
+            out, mean, variance = temporal_branches(
+                x, norm.weight, norm.bias, norm.eps, weights, biases, last,
+                self.stride, self.dilations,
+            )  # fmt: skip
+            track(norm, mean, variance, x.numel() // x.size(1))
+            return out
+        *dilated, highest = relu(norm(x)).split(self.width, 1)
+        outs = [
+            conv(branch) for conv, branch in zip(self.temporal, dilated, strict=True)
+        ]
+        return torch.cat([*outs, self.maximum(highest), last], dim=1)
 
     def __repr__(self) -> str:
         return (

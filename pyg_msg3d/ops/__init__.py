@@ -7,6 +7,7 @@ from pyg_msg3d.ops.aggregate import (
 from pyg_msg3d.ops.backends.dense import dense_product, to_matrix
 from pyg_msg3d.ops.backends.sparse import KERNELS
 from pyg_msg3d.ops.backends.torch_sparse import torch_sparse_product
+from pyg_msg3d.ops.branches import temporal_branches
 from pyg_msg3d.ops.collapse import collapse_windows, window_moments
 from pyg_msg3d.ops.factored import combine
 from pyg_msg3d.ops.linear import linear
@@ -28,6 +29,7 @@ __all__ = [
     'dense_product',
     'linear',
     'multi_scale_product',
+    'temporal_branches',
     'to_matrix',
     'torch_sparse_product',
 ]
