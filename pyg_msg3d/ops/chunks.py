@@ -12,7 +12,17 @@ def chunks(num_items: int, elements_per_item: int, like: Tensor) -> list[slice]:
     """Slices of a batch whose intermediates are small enough."""
     bound = CHUNK_BYTES.get(like.device.type, CHUNK_BYTES['cuda'])
     size = max(1, bound // (like.element_size() * max(1, elements_per_item)))
-    return [slice(i, i + size) for i in range(0, num_items, size)]
+    return [slice(i, min(i + size, num_items)) for i in range(0, num_items, size)]
+
+
+def tiles(
+    num_clips: int, num_windows: int, elements_per_window: int, like: Tensor
+) -> list[tuple[slice, slice]]:
+    """Slices of clips and of their windows. A clip is divided where it is much too
+    large by itself: windows share frames, so that doing so has its price."""
+    clips = chunks(num_clips, num_windows * elements_per_window, like)
+    windows = chunks(num_windows, max(1, elements_per_window // 3), like)
+    return [(clip, some) for clip in clips for some in windows]
 
 
 def wide(x: Tensor) -> torch.dtype:

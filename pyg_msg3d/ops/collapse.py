@@ -9,10 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from pyg_msg3d.ops.chunks import chunks, wide
+from pyg_msg3d.ops.chunks import tiles, wide
 from pyg_msg3d.ops.factored import combine, combine_backward
 from pyg_msg3d.ops.linear import linear, linear_backward
 from pyg_msg3d.ops.window import Window
+
+Tile = tuple[slice, slice]
 
 # h is either the sums of windows [B, T', V, tau, C], or the two parts [B, T, 2 V, C]
 # that they are put together of; then ``window`` is not empty.
@@ -79,8 +81,10 @@ def window_moments(h: Tensor, window: Window | None = None) -> tuple[Tensor, Ten
     return _moments(h.detach(), list(window or ()))
 
 
-def _slots(h: Tensor, window: Sequence[int]) -> Tensor:
-    return combine(h, Window(*window)) if window else h
+def _slots(h: Tensor, window: Sequence[int], tile: Tile) -> Tensor:
+    """The sums of some windows of some clips ``[b, t', V, tau, C]``."""
+    clips, windows = tile
+    return combine(h[clips], Window(*window), windows) if window else h[clips, windows]
 
 
 def _normalised(
@@ -97,16 +101,16 @@ def _size(h: Tensor, window: Sequence[int]) -> tuple[int, int, int]:
     return h.size(1), h.size(2), h.size(3)
 
 
-def _per_clip(h: Tensor, window: Sequence[int]) -> int:
+def _tiles(h: Tensor, window: Sequence[int]) -> list[Tile]:
     windows, joints, tau = _size(h, window)
-    return windows * joints * tau * h.size(-1)
+    return tiles(h.size(0), windows, joints * tau * h.size(-1), h)
 
 
 @torch.library.custom_op('pyg_msg3d::window_moments', mutates_args=())
 def _moments(h: Tensor, window: Sequence[int]) -> tuple[Tensor, Tensor]:
     means, variances, counts = [], [], []
-    for part in chunks(h.size(0), _per_clip(h, window), h):
-        s = _slots(h[part], window).flatten(0, -2).to(wide(h))
+    for tile in _tiles(h, window):
+        s = _slots(h, window, tile).flatten(0, -2).to(wide(h))
         # Not var_mean, which is ten times slower on CPUs.
         mean = s.mean(0)
         variances.append((s - mean).square_().mean(0).double())
@@ -141,10 +145,10 @@ def _collapse(
     windows, joints, _ = _size(h, window)
     # The result first: what is computed on the way then leaves no holes behind it.
     out = h.new_empty(h.size(0), windows, joints, weight.size(0))
-    for part in chunks(h.size(0), _per_clip(h, window), h):
-        s = _slots(h[part], window)
+    for tile in _tiles(h, window):
+        s = _slots(h, window, tile)
         y = _normalised(s, mean, variance, eps, gamma, beta).relu_()
-        out[part] = linear(y.view(*s.shape[:3], -1), weight)
+        out[tile] = linear(y.view(*s.shape[:3], -1), weight)
     return out
 
 
@@ -164,6 +168,16 @@ def _(
     return h.new_empty(h.size(0), windows, joints, weight.size(0))
 
 
+def _add(to_h: Tensor, to_s: Tensor, window: Sequence[int], tile: Tile) -> None:
+    """Adds the gradient that :func:`_slots` hands on."""
+    clips, windows = tile
+    if not window:
+        to_h[tile] += to_s
+        return
+    frames, to_parts = combine_backward(to_s, Window(*window), to_h.size(1), windows)
+    to_h[clips, frames] += to_parts
+
+
 @torch.library.custom_op('pyg_msg3d::collapse_windows_backward', mutates_args=())
 def _collapse_backward(
     grad: Tensor,
@@ -177,23 +191,17 @@ def _collapse_backward(
     window: Sequence[int],
     training: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    to_h = torch.empty_like(h, memory_format=torch.contiguous_format)
+    # Frames are part of several windows, whose gradients add up.
+    new = torch.zeros_like if window else torch.empty_like
+    to_h = new(h, memory_format=torch.contiguous_format)
     to_gamma, to_beta = torch.zeros_like(mean), torch.zeros_like(mean)
     to_weight = torch.zeros_like(weight, dtype=wide(h))
     rstd = (variance + eps).rsqrt()
     scale = gamma * rstd
-
-    def to_sums(grad: Tensor) -> Tensor:
-        grad = grad.to(h.dtype)
-        if window:
-            return combine_backward(grad, Window(*window), h.size(1))
-        return grad
-
-    parts = chunks(h.size(0), _per_clip(h, window), h)
-    for part in parts:
-        s = _slots(h[part], window)
+    for tile in _tiles(h, window):
+        s = _slots(h, window, tile)
         y = _normalised(s, mean, variance, eps, gamma, beta).relu_()
-        to_y, mine = linear_backward(grad[part], y.view(*s.shape[:3], -1), weight)
+        to_y, mine = linear_backward(grad[tile], y.view(*s.shape[:3], -1), weight)
         to_weight += mine
         to_y = torch.ops.aten.threshold_backward(to_y.reshape(y.shape), y, 0)
         _, mine, own = torch.ops.aten.native_batch_norm_backward(
@@ -202,16 +210,20 @@ def _collapse_backward(
         )  # fmt: skip
         to_gamma += mine
         to_beta += own
-        to_h[part] = to_sums((to_y * scale).view(s.shape))
+        to_s = (to_y * scale).view(s.shape).to(h.dtype)
+        if window:
+            _add(to_h, to_s, window, tile)
+        else:
+            to_h[tile] = to_s
     if training:
         # What flows through mean and variance needs the sums over all clips.
         windows, joints, tau = _size(h, window)
         count = h.size(0) * windows * joints * tau
         slope = -scale * rstd * to_gamma / count
         offset = -scale * to_beta / count - mean * slope
-        for part in parts:
-            s = _slots(h[part], window)
-            to_h[part] += to_sums(torch.addcmul(offset, s, slope))
+        for tile in _tiles(h, window):
+            to_s = torch.addcmul(offset, _slots(h, window, tile), slope)
+            _add(to_h, to_s.to(h.dtype), window, tile)
     return to_h, to_gamma, to_beta, to_weight.to(weight.dtype)
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from pyg_msg3d.ops.window import Window
 
 
-def combine(parts: Tensor, window: Window, shift: Tensor | None = None) -> Tensor:
+def combine(parts: Tensor, window: Window, windows: slice | None = None) -> Tensor:
     r"""Puts together what all frames of a window share and what each has of its own,
 
     .. math::
@@ -15,7 +15,7 @@ def combine(parts: Tensor, window: Window, shift: Tensor | None = None) -> Tenso
         \mathbf{u}_{w s + t d - p,\, v},
 
     which ends the aggregation along the edges of
-    :func:`~pyg_msg3d.graph.factored_window`. A shift of each channel is added to all.
+    :func:`~pyg_msg3d.graph.factored_window`; for some ``windows`` only, or all.
 
     Shapes:
         - **parts:** :math:`(B, T, 2 V, C)`: :math:`\mathbf{z}`, then
@@ -23,24 +23,30 @@ def combine(parts: Tensor, window: Window, shift: Tensor | None = None) -> Tenso
         - **output:** :math:`(B, T', V, \tau, C)`
     """
     b, t, v, c = parts.size(0), parts.size(1), parts.size(2) // 2, parts.size(3)
-    # Windows at the ends of a clip have frames beyond it.
-    padded = F.pad(parts, (0, 0, 0, 0, window.padding, window.padding))
-    windows = padded.unfold(1, window.span, window.stride)[..., :: window.dilation]
-    shared = windows[:, :, :v].sum(-1)
-    if shift is not None:
-        shared += shift
-    out = parts.new_empty(b, window.count(t), v, window.size, c)
-    own = windows[:, :, v:].movedim(-1, 3)
+    windows = slice(0, window.count(t)) if windows is None else windows
+    frames, zeros = window.frames(windows, t)
+    inside = parts[:, frames]
+    if any(zeros):
+        inside = F.pad(inside, (0, 0, 0, 0, *zeros))
+    slots = inside.unfold(1, window.span, window.stride)[..., :: window.dilation]
+    shared, own = slots[:, :, :v].sum(-1), slots[:, :, v:].movedim(-1, 3)
+    out = parts.new_empty(b, own.size(1), v, window.size, c)
     return torch.add(shared.unsqueeze(3), own, out=out)
 
 
-def combine_backward(grad: Tensor, window: Window, num_frames: int) -> Tensor:
-    """The gradient of :func:`combine` to its parts, for clips of so many frames."""
-    b, _, v, _, c = grad.shape
-    to_parts = grad.new_zeros(b, num_frames, 2 * v, c)
+def combine_backward(
+    grad: Tensor, window: Window, num_frames: int, windows: slice
+) -> tuple[slice, Tensor]:
+    """The frames of a clip that some windows have, and the gradient of
+    :func:`combine` to their parts."""
+    b, n, v, _, c = grad.shape
+    frames, zeros = window.frames(windows, num_frames)
+    inside = frames.stop - frames.start
+    to_parts = grad.new_zeros(b, sum(zeros) + inside, 2 * v, c)
     shared = grad.sum(3)
     for slot in range(window.size):
-        windows, frames = window.frames_of_slot(slot, num_frames)
-        to_parts[:, frames, :v] += shared[:, windows]
-        to_parts[:, frames, v:] += grad[:, windows, :, slot]
-    return to_parts
+        first = slot * window.dilation
+        to_slot = to_parts[:, first : first + n * window.stride : window.stride][:, :n]
+        to_slot[:, :, :v] += shared
+        to_slot[:, :, v:] += grad[:, :, :, slot]
+    return frames, to_parts.narrow(1, zeros[0], inside)

@@ -31,16 +31,13 @@ class Window(NamedTuple):
         """The number of windows over a clip of ``num_frames`` frames."""
         return (num_frames + 2 * self.padding - self.span) // self.stride + 1
 
-    def frames_of_slot(self, slot: int, num_frames: int) -> tuple[slice, slice]:
-        """Which windows have a frame of the clip in a slot, and which frames."""
-        first = slot * self.dilation - self.padding
-        begin = max(0, -(first // self.stride))
-        end = min(self.count(num_frames), (num_frames - 1 - first) // self.stride + 1)
-        end = max(begin, end)
-        at = first + begin * self.stride
-        return slice(begin, end), slice(
-            at, at + (end - begin) * self.stride, self.stride
-        )
+    def frames(self, windows: slice, num_frames: int) -> tuple[slice, tuple[int, int]]:
+        """The frames of a clip that some windows have, and how many zero frames they
+        have before and after these."""
+        first = windows.start * self.stride - self.padding
+        end = (windows.stop - 1) * self.stride - self.padding + self.span
+        inside = slice(max(first, 0), min(end, num_frames))
+        return inside, (inside.start - first, end - inside.stop)
 
     def unfold(self, x: Tensor) -> Tensor:
         r"""Gathers the frames of each window, :math:`(*, T, S, C)` to
