@@ -98,12 +98,11 @@ def measure(
     peaks = {}
     if 'bf16' not in task:
         for name in runs:
-            if 'compiled' not in name:
+            if not name.endswith(('compiled', 'channels-last')):
                 peaks[name] = peak_of(args, residual, task, name)
     theirs = [name for name in runs if name.startswith('official')] or ['naive']
-    best = max(peak['matmul'], peak['conv'])
     case = f'{args.graph} {residual} {task}'
-    rows = runner.rows(case, seconds, theirs, peaks, work, best)
+    rows = runner.rows(case, seconds, theirs, peaks, work, machine=peak)
     runner.show(rows)
     return rows
 
@@ -127,6 +126,7 @@ def sides(
     if official is not None:
         theirs = x.permute(0, 4, 2, 3, 1).contiguous()
         found['official'] = official, theirs
+        found['official channels-last'] = channels_last(official), theirs
         if args.compiled:
             found['official compiled'] = torch.compile(deepcopy(official)), theirs
     found['pyg_msg3d'] = ours, x
@@ -141,6 +141,15 @@ def sides(
     else:
         found['pyg_msg3d fused'] = ours.fused(), x
     return found
+
+
+def channels_last(official: Module) -> Module:
+    """Their model with its two-dimensional convolutions in that layout."""
+    model = deepcopy(official)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.to(memory_format=torch.channels_last)
+    return model
 
 
 def skeleton_of(args: argparse.Namespace) -> Skeleton:

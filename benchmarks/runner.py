@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 COLUMNS = (
     'case', 'side', 'seconds', 'seconds_q20', 'seconds_q80', 'baseline', 'speedup',
     'speedup_q20', 'speedup_q80', 'peak_mb', 'gflop_s', 'share_of_peak',
+    'gb_s', 'share_of_bandwidth',
 )  # fmt: skip
 
 
@@ -58,27 +59,49 @@ def rows(
     baselines: Iterable[str],
     peaks: dict[str, float] | None = None,
     gflop: dict[str, float] | None = None,
-    machine_peak: float | None = None,
+    gigabytes: dict[str, float] | None = None,
+    machine: dict[str, float] | None = None,
 ) -> list[dict[str, object]]:
     """The lines of a table. The baseline is the fastest of ``baselines``; speed-ups
-    are ratios within one round."""
+    are ratios within one round.
+
+    Args:
+        case: What is measured.
+        seconds: Those of each side, as :func:`in_turns` gives them.
+        baselines: The sides that others are compared with.
+        peaks: Memory of each side in MB.
+        gflop: What each side multiplies and adds.
+        gigabytes: What each side reads and writes at least.
+        machine: What this machine can do, as :func:`peak` gives it.
+    """
     base = min(
         (name for name in baselines if name in seconds),
         key=lambda name: statistics.median(seconds[name]),
     )
+    best = None if machine is None else max(machine['matmul'], machine['conv'])
+    width = None if machine is None else machine['bandwidth']
     table = []
     for name, mine in seconds.items():
         median, low, high = quantiles(mine)
         ratios = [a / b for a, b in zip(seconds[base], mine, strict=True)]
         speedup, slowest, fastest = quantiles(ratios)
-        rate = gflop[name] / median if gflop and name in gflop else None
         values = (
             case, name, median, low, high, base, speedup, slowest, fastest,
-            (peaks or {}).get(name), rate,
-            rate / machine_peak if rate and machine_peak else None,
+            (peaks or {}).get(name),
+            *_rate(gflop, name, median, best), *_rate(gigabytes, name, median, width),
         )  # fmt: skip
         table.append(dict(zip(COLUMNS, values, strict=True)))
     return table
+
+
+def _rate(
+    amounts: dict[str, float] | None, name: str, seconds: float, best: float | None
+) -> tuple[float | None, float | None]:
+    """An amount per second, and its share of the best."""
+    if amounts is None or name not in amounts:
+        return None, None
+    rate = amounts[name] / seconds
+    return rate, None if best is None else rate / best
 
 
 def show(table: Iterable[dict[str, object]]) -> None:
@@ -92,7 +115,9 @@ def show(table: Iterable[dict[str, object]]) -> None:
         if row['peak_mb'] is not None:
             text += f'{row["peak_mb"]:8.0f} MB'
         if row['share_of_peak'] is not None:
-            text += f'  {row["share_of_peak"]:.0%} of the machine'
+            text += f'  {row["share_of_peak"]:4.0%} of peak'
+        if row['share_of_bandwidth'] is not None:
+            text += f'  {row["share_of_bandwidth"]:4.0%} of bandwidth'
         print(text, flush=True)
 
 
@@ -169,7 +194,8 @@ def peak(dtype: torch.dtype = torch.float32) -> dict[str, float]:
     n = 8192 if device == 'cuda' else 2048
     a = torch.randn(n, n, dtype=dtype, device=device)
     image, kernel = a.t()[None, :, :, None], a[:, :, None, None]
-    source = torch.randn(1 << 22, dtype=dtype, device=device)
+    # Larger than caches are.
+    source = torch.randn(1 << 26, device=device).to(dtype)
     target = torch.empty_like(source)
     with torch.no_grad():
         seconds = in_turns(
