@@ -3,10 +3,7 @@
 import torch
 from torch import Tensor
 
-from pyg_msg3d.ops.chunks import wide
-
-# Products of features and gradients held at once for the gradient of the weights.
-_CHUNK = 1 << 22
+from pyg_msg3d.ops.chunks import chunks, wide
 
 
 def product(x: Tensor, pointer: Tensor, column: Tensor, value: Tensor) -> Tensor:
@@ -30,10 +27,17 @@ def product(x: Tensor, pointer: Tensor, column: Tensor, value: Tensor) -> Tensor
 
 def weight_gradient(grad: Tensor, x: Tensor, row: Tensor, column: Tensor) -> Tensor:
     """The gradient of :func:`product` to the values: for each entry the product of
-    both its ends, summed over frames and channels."""
-    size = max(1, _CHUNK // max(1, x.size(0) * x.size(2)))
-    parts = [
-        (grad.index_select(1, r) * x.index_select(1, c)).sum((0, 2), dtype=wide(x))
-        for r, c in zip(row.split(size), column.split(size), strict=True)
-    ]
-    return torch.cat(parts)
+    both its ends, summed over frames and channels. Entries are sorted by their rows."""
+    dtype = wide(x)
+    size = (grad.size(1), x.size(1))
+    pointer = torch.searchsorted(row, torch.arange(size[0] + 1, device=row.device))
+    total = x.new_zeros(row.numel(), dtype=dtype)
+    for part in chunks(x.size(0), (size[0] + size[1]) * x.size(2), x):
+        # Frames side by side: one long product for each entry.
+        ends = (end[part].transpose(0, 1).flatten(1).to(dtype) for end in (grad, x))
+        matrix = torch.sparse_csr_tensor(
+            pointer, column, total, size, check_invariants=False
+        )
+        above, below = ends
+        total = torch.sparse.sampled_addmm(matrix, above, below.t()).values()
+    return total
