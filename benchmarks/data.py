@@ -2,24 +2,23 @@
 
     python benchmarks/data.py
 
-Compares, interleaved in one run and after their results were found equal:
+Compares, in turns and after their results were found equal:
 
 - parsing ``.skeleton`` files to coordinates, tracking states and body ids, here and
   with a straightforward reader that goes line by line;
-- processing (reading, choosing persons, normalising, storing) by 1 and more processes;
+- parsing and processing (reading, choosing persons, normalising, storing) by 1 and more
+  processes;
 - feeding a model batches of 100 frames and 2 persons, from the store and with the
   pipeline that normalises at every epoch, as PYSKL's and MMAction2's do.
 
-Prints medians, and quartiles in brackets. The files are made for it: random walks of
-one or two bodies for 85 frames on average, which is what NTU RGB+D has.
+The files are made for it: random walks of as many frames, bodies and digits as NTU
+RGB+D has. Seconds are those of all files or clips; how many there are of them per
+second is printed too.
 """
 
-import argparse
 import os
 import shutil
-import statistics
 import tempfile
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, redirect_stderr
@@ -28,6 +27,7 @@ from io import StringIO
 from pathlib import Path
 
 import numpy as np
+import runner
 import torch
 from torch.utils.data import Dataset
 from torch_geometric.loader import DataLoader
@@ -39,25 +39,43 @@ from pyg_msg3d.io import SkeletonSequence, parse_skeleton
 
 _BODY_ID = 72057594037931101
 
+Rows = list[dict[str, object]]
+
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = runner.parser(__doc__, 'data.csv')
     parser.add_argument('--files', type=int, default=240)
-    parser.add_argument('--repeats', type=int, default=15)
     args = parser.parse_args()
     torch.set_num_threads(1)  # Everything below is per core.
+    print(', '.join(f'{key} {value}' for key, value in runner.machine().items()))
     folder = Path(tempfile.mkdtemp())
     try:
         files = write_files(folder / 'raw', args.files)
         size = sum(file.stat().st_size for file in files)
         print(f'{len(files)} files of {size / len(files) / 1024:.0f} KiB')
-        parsing(files[: max(1, args.files // 4)], args.repeats)
-        processing(folder, args.files)
-        feeding(folder, args.repeats)
+        table = parsing(files[: max(1, args.files // 4)], args.repeats)
+        table += processing(folder, args.files)
+        table += feeding(folder, args.repeats)
     finally:
         shutil.rmtree(folder)
+    runner.save(table, args.output)
+    print(f'written to {args.output}')
+
+
+def measure(
+    case: str,
+    count: int,
+    sides: dict[str, Callable[[], object]],
+    baseline: str,
+    repeats: int,
+) -> Rows:
+    """The lines of some sides that each go through so many files or clips."""
+    rows = runner.rows(case, runner.in_turns(sides, repeats), [baseline])
+    runner.show(rows)
+    for row in rows:
+        row['per_second'] = count / float(str(row['seconds']))
+        print(f'    {row["side"]:22} {row["per_second"]:10,.0f} per second')
+    return rows
 
 
 def write_files(folder: Path, count: int) -> list[Path]:
@@ -118,33 +136,27 @@ def read_ours(path: Path) -> SkeletonSequence:
     return parse_skeleton(path.read_bytes(), str(path))
 
 
-def parsing(files: list[Path], repeats: int) -> None:
+def parsing(files: list[Path], repeats: int) -> Rows:
     for file in files:
         ours, theirs = read_ours(file), read_line_by_line(file)
         slots = len(ours.keypoints)
         np.testing.assert_array_equal(ours.keypoints, theirs[0][:slots])
         np.testing.assert_array_equal(ours.score * 2, theirs[1][:slots])
         np.testing.assert_array_equal(ours.body_ids, theirs[2][:slots])
-    ours, theirs = interleave(
-        lambda: [read_ours(file) for file in files],
-        lambda: [read_line_by_line(file) for file in files],
-        repeats=repeats,
-    )
-    print(
-        f'\nParsing, files per second and core\n'
-        f'    line by line {rate(len(files), theirs)}\n'
-        f'    pyg_msg3d    {rate(len(files), ours)}\n'
-        f'    ratio        {ratio(theirs, ours)}'
-    )
-    print('\nParsing by several processes, files per second')
+    sides: dict[str, Callable[[], object]] = {
+        'line by line': lambda: [read_line_by_line(file) for file in files],
+        'pyg_msg3d': lambda: [read_ours(file) for file in files],
+    }
+    rows = measure('parsing', len(files), sides, 'line by line', repeats)
     many = files * 16
     with ExitStack() as stack:
-        numbers = numbers_of_processes()
-        pools = [stack.enter_context(ProcessPoolExecutor(n)) for n in numbers]
-        times = interleave(
-            *(partial(parse_all, pool, many) for pool in pools), repeats=repeats
-        )
-    print_scaling(numbers, len(many), times)
+        pools = {
+            by(number): stack.enter_context(ProcessPoolExecutor(number))
+            for number in numbers_of_processes()
+        }
+        sides = {name: partial(parse_all, pool, many) for name, pool in pools.items()}
+        rows += measure('parsing', len(many), sides, by(1), repeats)
+    return rows
 
 
 def parse_all(pool: ProcessPoolExecutor, files: list[Path]) -> int:
@@ -160,34 +172,30 @@ def numbers_of_processes() -> list[int]:
     return sorted({1, 2, 4, 8, 16, cores} & set(range(1, cores + 1)))
 
 
-def print_scaling(numbers: list[int], count: int, times: list[list[float]]) -> None:
-    for number, seconds in zip(numbers, times, strict=True):
-        print(
-            f'    {number:2} processes {rate(count, seconds)}, '
-            f'ratio {ratio(times[0], seconds)}'
-        )
+def by(number: int) -> str:
+    return f'{number} process' + ('es' if number > 1 else '')
 
 
 # Processing --------------------------------------------------------------------
 
 
-def processing(folder: Path, count: int) -> None:
+def processing(folder: Path, count: int) -> Rows:
     raw = folder / 'raw'
     numbers = numbers_of_processes()
 
     def run(workers: int) -> None:
         root = folder / f'by{workers}'
         # Each file several times, so that starting the workers counts for little.
-        NTU60(root, raw=[raw] * 8, num_workers=workers, force_reload=True)
+        with redirect_stderr(StringIO()):
+            NTU60(root, raw=[raw] * 8, num_workers=workers, force_reload=True)
 
-    with redirect_stderr(StringIO()):
-        times = interleave(*(partial(run, n) for n in numbers), repeats=5)
-    print('\nProcessing, files per second')
-    print_scaling(numbers, 8 * count, times)
+    sides: dict[str, Callable[[], object]] = {by(n): partial(run, n) for n in numbers}
+    rows = measure('processing', 8 * count, sides, by(1), repeats=5)
     stores = [NTU60(folder / f'by{number}').store.folder for number in numbers]
     for store in stores[1:]:
         for name in ('keypoints.npy', 'index.npz'):
             assert (store / name).read_bytes() == (stores[0] / name).read_bytes()
+    return rows
 
 
 # Feeding -----------------------------------------------------------------------
@@ -207,9 +215,9 @@ class NormaliseEveryTime(Dataset):
         return self.transform(self.clips[index])
 
 
-def feeding(folder: Path, repeats: int) -> None:
+def feeding(folder: Path, repeats: int) -> Rows:
     recipe = T.recipe('mmaction2')
-    print('\nFeeding, clips per second and core, of 100 frames and 2 persons')
+    rows: Rows = []
     for stream in ('joint', 'bone_motion'):
         train = recipe.transform('ntu-rgb+d-mmaction', stream)
         test = recipe.transform('ntu-rgb+d-mmaction', stream, train=False)
@@ -224,18 +232,15 @@ def feeding(folder: Path, repeats: int) -> None:
         # In testing, nothing is random: both give the same.
         for ours, theirs in zip(batches(stored[0]), batches(usual[0]), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
-        times = interleave(
-            partial(consume, stored[1]),
-            partial(consume, usual[1]),
-            repeats=repeats,
-        )
-        count = len(stored[1])
-        print(
-            f'    {stream}\n'
-            f'        normalised at every epoch {rate(count, times[1])}\n'
-            f'        from the store            {rate(count, times[0])}\n'
-            f'        ratio                     {ratio(times[1], times[0])}'
-        )
+        sides: dict[str, Callable[[], object]] = {
+            'normalised at every epoch': partial(consume, usual[1]),
+            'from the store': partial(consume, stored[1]),
+        }
+        rows += measure(
+            f'feeding {stream}', len(stored[1]), sides, 'normalised at every epoch',
+            repeats,
+        )  # fmt: skip
+    return rows
 
 
 def batches(dataset: Dataset) -> Iterable[torch.Tensor]:
@@ -246,36 +251,6 @@ def batches(dataset: Dataset) -> Iterable[torch.Tensor]:
 def consume(dataset: Dataset) -> None:
     for tensor in batches(dataset):
         assert tensor.shape[1:] == (2, 100, 25, 3)
-
-
-# Timing ------------------------------------------------------------------------
-
-
-def interleave(*functions: Callable[[], object], repeats: int) -> list[list[float]]:
-    """The seconds of each, one after the other in every round, after a first round that
-    does not count."""
-    times: list[list[float]] = [[] for _ in functions]
-    for repeat in range(repeats + 1):
-        for function, seconds in zip(functions, times, strict=True):
-            begin = time.perf_counter()
-            function()
-            if repeat:
-                seconds.append(time.perf_counter() - begin)
-    return times
-
-
-def rate(count: int, seconds: list[float]) -> str:
-    low, middle, high = quartiles([count / s for s in seconds])
-    return f'{middle:8,.0f} ({low:,.0f} to {high:,.0f})'
-
-
-def ratio(slow: list[float], fast: list[float]) -> str:
-    low, middle, high = quartiles([a / b for a, b in zip(slow, fast, strict=True)])
-    return f'{middle:8.2f} ({low:.2f} to {high:.2f})'
-
-
-def quartiles(values: list[float]) -> list[float]:
-    return statistics.quantiles(values, n=4)
 
 
 if __name__ == '__main__':

@@ -25,7 +25,7 @@ from pyg_msg3d.ops import BACKENDS, Window, aggregate, choose_backend
 REFERENCE = 'scatter'
 
 # What the reference gathers at a time, and what a full matrix may hold.
-_MOST_MESSAGES, _MOST_ENTRIES = 1 << 27, 1 << 28
+_MOST_MESSAGES, _MOST_ENTRIES = 1 << 26, 1 << 28
 
 GRAPHS: dict[str, Callable[[], Skeleton]] = {
     'coco-17': lambda: skeleton('coco-17'),

@@ -62,6 +62,62 @@ def test_whole_body_is_one_graph_of_543():
     assert 468 - len(face.bones) + 2 * 17 * 25 == 1
 
 
+def test_auto_is_the_fastest_or_close():
+    """On the recorded machine, for all graphs: forward and backward together with the
+    backend that 'auto' takes cost at most a half more than with the best one."""
+    import runner
+    import torch
+
+    from pyg_msg3d.ops import choose_backend
+
+    recorded = runner.load(BENCHMARKS / 'results' / 'operators.csv')
+    both = [row for row in recorded if row['direction'] == 'both']
+    x = torch.empty(0)
+    for case in {row['case'] for row in both}:
+        rows = [row for row in both if row['case'] == case]
+        seconds = {row['side']: float(row['seconds']) for row in rows}
+        chosen = choose_backend(x, int(rows[0]['edges']), int(rows[0]['entries']))
+        assert seconds[chosen] <= 1.5 * min(seconds.values()), (case, chosen)
+    assert len({row['case'] for row in both}) > 20
+
+
+def test_growth():
+    import scaling
+
+    # Three times the edges take three times the time, whatever the machine.
+    assert scaling.slope([100, 300, 900], [1.0, 3.0, 9.0]) == pytest.approx(1)
+    assert scaling.slope([10, 100], [1.0, 100.0]) == pytest.approx(2)
+    scaling.check()
+    point = scaling.Point('none', 100, 6, 3, 1)
+    scaling.step(point)()
+    assert point.edges() < scaling.Point('tied', 100, 6, 3, 1).edges()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    'command',
+    [
+        ['ddp.py', '--clips', '1', '--frames', '10', '--repeats', '1'],
+        ['operators.py', '--only', 'coco-17 K=6 tau=1', '--repeats', '2'],
+        ['scaling.py', '--axes', 'scales', '--repeats', '1', '--plot', 'growth.png'],
+        ['data.py', '--files', '8', '--repeats', '1'],
+    ],
+    ids=lambda command: command[0],
+)
+def test_runs(tmp_path, command):
+    script, *arguments = command
+    output = tmp_path / 'table.csv'
+    subprocess.run(
+        [sys.executable, BENCHMARKS / script, *arguments, '--output', output],
+        check=True, cwd=tmp_path,
+    )  # fmt: skip
+    with output.open(newline='') as file:
+        lines = list(csv.DictReader(file))
+    assert lines
+    assert all(float(line['seconds']) > 0 and line['device'] for line in lines)
+    assert ('--plot' in command) == (tmp_path / 'growth.png').exists()
+
+
 @pytest.mark.slow
 def test_model(tmp_path):
     output = tmp_path / 'model.csv'

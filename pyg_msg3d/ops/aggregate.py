@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -26,10 +27,25 @@ _PACKAGES: dict[str, tuple[Aggregate, Callable[[Tensor], str | None]]] = {
 
 BACKENDS = ('dense', 'scatter', *KERNELS, 'torch_sparse', 'torch_scatter')
 
-# Entries of the full matrix up to which the dense product is taken whatever the
-# density, and the density from which on it is taken up to the second bound.
-_ALWAYS_DENSE = 1 << 17
-_DENSE_DENSITY, _DENSE_BOUND = 0.25, 1 << 24
+
+class _Rule(NamedTuple):
+    """When a product with the full matrix is taken."""
+
+    #: Entries up to which it is, whatever the density.
+    always: int
+    #: The density from which on it is ...
+    density: float
+    #: ... up to so many entries.
+    bound: int
+
+
+_RULES = {
+    # As benchmarks/operators.py measured them. Few nodes are soon multiplied with,
+    # while a sparse product has its price in every frame.
+    'cpu': _Rule(1 << 15, 0.08, 1 << 24),
+    # Estimated: a GPU multiplies full matrices much faster than it gathers.
+    'cuda': _Rule(1 << 17, 0.25, 1 << 24),
+}
 
 
 def aggregate(
@@ -99,9 +115,10 @@ def aggregate(
 def choose_backend(x: Tensor, num_edges: int, num_entries: int) -> str:
     """The backend that :obj:`"auto"` stands for, given the features, the number of
     edges and the entries of the matrix that they are part of."""
+    rule = _RULES.get(x.device.type, _RULES['cuda'])
     density = num_edges / max(1, num_entries)
-    if num_entries <= _ALWAYS_DENSE or (
-        density >= _DENSE_DENSITY and num_entries <= _DENSE_BOUND
+    if num_entries <= rule.always or (
+        density >= rule.density and num_entries <= rule.bound
     ):
         return 'dense'
     return 'triton' if x.is_cuda and check_kernel('triton', x) is None else 'csr'
