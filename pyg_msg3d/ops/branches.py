@@ -130,7 +130,7 @@ def _branches_backward(
             False, [0, 0], 1, [True, True, True],
         )  # fmt: skip
         to_branches[i].copy_(to_branch)
-        to_weights.append(to_weight)
+        to_weights.append(to_weight.contiguous())
         to_biases.append(to_bias)
     window = [3, 1], [stride, 1], [1, 0], [1, 1], False
     _, where = torch.ops.aten.max_pool2d_with_indices(highest, *window)

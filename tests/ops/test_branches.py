@@ -9,17 +9,15 @@ WIDTH, EPS = 2, 1e-5
 DILATIONS = [1, 3]
 
 
-def double(*shape):
-    return torch.randn(*shape, dtype=torch.float64).requires_grad_()
+def inputs(stride, width=WIDTH, dtype=torch.float64):
+    def leaf(*shape):
+        return torch.randn(*shape, dtype=dtype).requires_grad_()
 
-
-def inputs(stride):
-    x = double(2, 3 * WIDTH, 7, 4)
     frames = -(-7 // stride)
-    affine = double(3 * WIDTH), double(3 * WIDTH)
-    weights = [double(WIDTH, WIDTH, 3, 1) for _ in DILATIONS]
-    biases = [double(WIDTH) for _ in DILATIONS]
-    return x, affine, weights, biases, double(2, 5, frames, 4)
+    affine = leaf(3 * width), leaf(3 * width)
+    weights = [leaf(width, width, 3, 1) for _ in DILATIONS]
+    biases = [leaf(width) for _ in DILATIONS]
+    return leaf(2, 3 * width, 7, 4), affine, weights, biases, leaf(2, 5, frames, 4)
 
 
 def as_written(x, affine, weights, biases, last, stride):
@@ -56,13 +54,24 @@ def test_same_as_written_down(stride, memory):
         torch.testing.assert_close(mine, theirs)
 
 
-def test_registered_as_torch_wants_it():
-    x, affine, weights, biases, last = inputs(2)
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+def test_registered_as_torch_wants_it(dtype):
+    x, affine, weights, biases, last = inputs(2, width=32, dtype=dtype)
     x = x.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
+    checks = ('test_schema', 'test_autograd_registration', 'test_faketensor')
+    operators = torch.ops.pyg_msg3d
     torch.library.opcheck(
-        torch.ops.pyg_msg3d.temporal_branches.default,
+        operators.temporal_branches.default,
         (x, *affine, EPS, weights, biases, last, 2, DILATIONS),
-        test_utils=('test_schema', 'test_autograd_registration', 'test_faketensor'),
+        test_utils=checks,
+    )
+    grad = torch.randn(2, x.size(1) + 5, 4, 4, dtype=dtype)
+    grad = grad.contiguous(memory_format=torch.channels_last)
+    moments = torch.rand_like(affine[0]), torch.rand_like(affine[0])
+    torch.library.opcheck(
+        operators.temporal_branches_backward.default,
+        (grad, x, *moments, *affine, EPS, weights, 2, DILATIONS),
+        test_utils=checks[2:],
     )
 
 
