@@ -40,6 +40,10 @@ def main() -> None:
     )
     parser.add_argument('--seconds', type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.clips < 2 or args.clips % 2:
+        parser.error(
+            f"'--clips' are halved: expected an even number (got {args.clips})"
+        )
     if args.seconds is not None:
         work(args)
         return
@@ -137,7 +141,7 @@ def clips(args: argparse.Namespace) -> Batch:
 
 
 def half(batch: Batch, number: int) -> Batch:
-    size = max(1, len(batch) // 2)
+    size = len(batch) // 2
     return Batch.from_data_list(batch.to_data_list()[number * size :][:size])
 
 

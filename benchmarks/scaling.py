@@ -233,6 +233,11 @@ def plot(table: list[dict[str, object]], path: Path) -> None:
             axes_.loglog(x, y[0] * x / x[0], '--', color=line.get_color(), alpha=0.4)
         axes_.set_xlabel('edges of meshes' if name == 'joints' else name)
         axes_.set_ylabel('forward and backward, ms')
+        points = sorted({float(str(row['extent'])) for row in rows})
+        axes_.set_xticks(points, [f'{point:,.0f}' for point in points], fontsize=7)
+        axes_.tick_params(axis='x', which='minor', bottom=False, labelbottom=False)
+        if name == 'joints':
+            axes_.tick_params(axis='x', rotation=45)
         axes_.legend(fontsize=7)
         axes_.grid(alpha=0.3, which='both')
     path.parent.mkdir(parents=True, exist_ok=True)
