@@ -158,7 +158,7 @@ def _(
     stride: int,
     dilations: Sequence[int],
 ) -> tuple[Tensor, Tensor, Tensor, list[Tensor], list[Tensor]]:
-    of_weights = [torch.empty_like(weight) for weight in weights]
+    of_weights = [weight.new_empty(weight.shape) for weight in weights]
     of_biases = [weight.new_empty(weight.size(0)) for weight in weights]
     of_channels = torch.empty_like(gamma), torch.empty_like(beta)
     return torch.empty_like(x), *of_channels, of_weights, of_biases
