@@ -6,7 +6,7 @@ Each process makes steps of the trainer (forward, backward, optimiser) on clips 
 own: alone, or exchanging gradients with the others, in turns, and as many processes
 compute at a time either way. Printed is the throughput of all, and as the speed-up the
 share of it that exchanging leaves. Before anything is timed, all processes must have
-the same weights after two steps from different ones, and afterwards still.
+the same weights after two steps on different clips, and afterwards still.
 """
 
 import argparse

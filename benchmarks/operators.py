@@ -20,7 +20,7 @@ from torch import Tensor
 
 from pyg_msg3d import Skeleton, skeleton
 from pyg_msg3d.graph import disentangle, window_graph
-from pyg_msg3d.ops import BACKENDS, Window, aggregate, choose_backend
+from pyg_msg3d.ops import BACKENDS, KERNELS, Window, aggregate, choose_backend
 
 REFERENCE = 'scatter'
 
@@ -83,7 +83,8 @@ def measure(
     case: Case, repeats: int, machine: dict[str, float]
 ) -> list[dict[str, object]]:
     x, source, target, weight, num_targets, window = problem(case)
-    entries = num_targets * x.size(-2) * (window.size if window else 1)
+    tau = case.tau
+    entries = num_targets * x.size(-2) * tau
     chosen = choose_backend(x, source.numel(), entries)
     print(f'{case}: {source.numel()} edges, {source.numel() / entries:.1%} full')
 
@@ -96,16 +97,15 @@ def measure(
     def gradients(backend: str) -> tuple[Tensor, ...]:
         return torch.autograd.grad(run(backend, leaf, learned), (leaf, learned), grad)
 
-    tau = window.size if window else 1
     frames = run('csr').numel() // (num_targets * x.size(-1))
     messages = frames * source.numel() * x.size(-1)
     names = []
     for backend in BACKENDS:
-        if backend != 'dense' and backend not in ('csr', 'triton'):
-            too_large = messages > _MOST_MESSAGES
-        else:
-            too_large = backend == 'dense' and entries > _MOST_ENTRIES
-        if too_large:
+        # Kernels hold neither messages nor a full matrix.
+        held, most = messages, _MOST_MESSAGES
+        if backend == 'dense':
+            held, most = entries, _MOST_ENTRIES
+        if backend not in KERNELS and held > most:
             print(f'  {backend}: left out, it would not fit')
             continue
         try:

@@ -77,11 +77,10 @@ def aggregate(
         window (Window, optional): The temporal window. (default: :obj:`None`)
         backend (str, optional): :obj:`"scatter"` (PyG's gather and scatter, the
             reference), :obj:`"dense"` (a matrix product, over windows as a
-            convolution),
-            :obj:`"csr"` (torch's CSR product), :obj:`"triton"` (a kernel of ours for
-            GPUs), :obj:`"torch_sparse"`,
-            :obj:`"torch_scatter"`, or :obj:`"auto"`, which picks by the size and
-            density of the graph. (default: :obj:`"auto"`)
+            convolution), :obj:`"csr"` (torch's CSR product), :obj:`"triton"` (a kernel
+            of ours for GPUs), :obj:`"torch_sparse"`, :obj:`"torch_scatter"`, or
+            :obj:`"auto"`, which picks by the size and density of the graph.
+            (default: :obj:`"auto"`)
 
     Shapes:
         - **x:** :math:`(*, S, C)`, over windows :math:`(*, T, S, C)`

@@ -70,15 +70,15 @@ class ScaleGraph(NamedTuple):
             source,
             target,
             scale,
-            _pointers(row, num_targets * k),
+            pointers(row, num_targets * k),
             order,
-            _pointers(column[order], num_sources * k),
+            pointers(column[order], num_sources * k),
             num_sources,
             num_targets,
             k,
         )
 
 
-def _pointers(rows: Tensor, num_rows: int) -> Tensor:
+def pointers(rows: Tensor, num_rows: int) -> Tensor:
     """Where each row begins in a sorted list of rows."""
     return torch.searchsorted(rows, torch.arange(num_rows + 1, device=rows.device))

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from pyg_msg3d.ops.chunks import chunks, wide
+from pyg_msg3d.ops.scale_graph import pointers
 
 
 def product(x: Tensor, pointer: Tensor, column: Tensor, value: Tensor) -> Tensor:
@@ -30,14 +31,15 @@ def weight_gradient(grad: Tensor, x: Tensor, row: Tensor, column: Tensor) -> Ten
     both its ends, summed over frames and channels. Entries are sorted by their rows."""
     dtype = wide(x)
     size = (grad.size(1), x.size(1))
-    pointer = torch.searchsorted(row, torch.arange(size[0] + 1, device=row.device))
+    pointer = pointers(row, size[0])
     total = x.new_zeros(row.numel(), dtype=dtype)
     for part in chunks(x.size(0), (size[0] + size[1]) * x.size(2), x):
         # Frames side by side: one long product for each entry.
-        ends = (end[part].transpose(0, 1).flatten(1).to(dtype) for end in (grad, x))
+        above, below = (
+            end[part].transpose(0, 1).flatten(1).to(dtype) for end in (grad, x)
+        )
         matrix = torch.sparse_csr_tensor(
             pointer, column, total, size, check_invariants=False
         )
-        above, below = ends
         total = torch.sparse.sampled_addmm(matrix, above, below.t()).values()
     return total
