@@ -15,6 +15,23 @@ class BatchNorm(_BatchNorm):
         return super().forward(x.flatten(0, -2)).view(x.shape)
 
 
+def normalise(
+    norm: Module,
+    x: Tensor,
+    activation: bool = True,
+    source: Tensor | None = None,
+    residual: Module | None = None,
+) -> Tensor:
+    """``norm(x) + residual(source)`` and a ReLU, each if there is one: in place, but
+    for where a hook holds on to what the norm returned."""
+    out = norm(x)
+    if norm._forward_hooks or norm._backward_hooks:
+        out = out.clone()
+    if residual is not None:
+        out += residual(source)
+    return out.relu_() if activation else out
+
+
 def is_local(norm: Module) -> bool:
     """Whether a norm's statistics are those of this process alone."""
     return type(norm) in (BatchNorm1d, BatchNorm2d)

@@ -7,11 +7,10 @@ from torch.nn import Module, ModuleList
 
 from pyg_msg3d.graph import disentangle, factored_window, window_graph
 from pyg_msg3d.nn.adjacency import ScaleAdjacency
-from pyg_msg3d.nn.batch_norm import BatchNorm
+from pyg_msg3d.nn.batch_norm import BatchNorm, normalise
 from pyg_msg3d.nn.g3d_conv import G3DConv
 from pyg_msg3d.nn.msgcn_conv import MSGCNConv
 from pyg_msg3d.nn.mstcn import MSTCN
-from pyg_msg3d.nn.relu import relu
 
 RESIDUALS = ('dense', 'tied', None)
 
@@ -41,7 +40,7 @@ class MSGCNBlock(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Runs the block; shapes as above."""
-        return relu(self.norm(self.conv(x, self.adjacency())))
+        return normalise(self.norm, self.conv(x, self.adjacency()))
 
 
 class G3DBlock(Module):
@@ -166,9 +165,10 @@ class STGCBlock(Module):
     def forward(self, x: Tensor) -> Tensor:
         """Runs the block; shapes as above."""
         out = self.tcn2(self.tcn1(self.gcn(x)))
-        for g3d in self.g3d:
-            out = out + g3d(x)
-        return self.tcn3(relu(out))
+        for i, g3d in enumerate(self.g3d):
+            # The first sum is a new tensor, which no hook has seen.
+            out = out.add_(g3d(x)) if i else out + g3d(x)
+        return self.tcn3(out.relu_() if self.g3d else out.relu())
 
 
 def _check_residual(residual: str | None) -> None:

@@ -7,9 +7,8 @@ from torch_geometric.nn.dense.linear import Linear
 from torch_geometric.nn.inits import zeros
 from torch_geometric.typing import Adj, OptTensor
 
-from pyg_msg3d.nn.batch_norm import BatchNorm, is_local, track
+from pyg_msg3d.nn.batch_norm import BatchNorm, is_local, normalise, track
 from pyg_msg3d.nn.multi_scale import MultiScaleMessagePassing, is_full_matrix
-from pyg_msg3d.nn.relu import relu
 from pyg_msg3d.ops import (
     ScaleGraph,
     Window,
@@ -166,7 +165,7 @@ class G3DConv(MultiScaleMessagePassing):
                 f'{self.window} (got {list(x.shape)})'
             )
         if self.embed is not None:
-            x = relu(self.embed_norm(self.embed(x)))
+            x = normalise(self.embed_norm, self.embed(x))
         lead, tau, num_joints = x.shape[:-3], self.window.size, x.size(-2)
         if self.factored:
             h = self.multi_scale(
@@ -198,7 +197,7 @@ class G3DConv(MultiScaleMessagePassing):
             h = h if window is None else combine(h, window)
             # In the type of the product, which autocast may have chosen.
             h = h if self.bias is None else h + self.bias.to(h.dtype)
-            return linear(relu(self.norm(h)).flatten(-2), weight, bias)
+            return linear(normalise(self.norm, h).flatten(-2), weight, bias)
         # The bias comes before a normalisation: it moves the mean that is subtracted.
         if norm.training:
             mean, variance = window_moments(h, window)

@@ -5,8 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import BatchNorm2d, Conv2d, MaxPool2d, Module, ModuleList, Sequential
 
-from pyg_msg3d.nn.batch_norm import is_local, track
-from pyg_msg3d.nn.relu import relu
+from pyg_msg3d.nn.batch_norm import is_local, normalise, track
 from pyg_msg3d.ops import temporal_branches
 
 
@@ -124,11 +123,8 @@ class MSTCN(Module):
         # A pointwise map of every s-th frame. Not a convolution with that stride: on
         # CPUs its backward pass writes beyond its memory where channels are few.
         x = x[:, :, :: self.stride]
-        out = self.norm(self._branches(inner, self.shortcut(x)))
-        if self.residual is not None:
-            out = out + self.residual(x)
-        if self.activation:
-            out = relu(out)
+        out = self._branches(inner, self.shortcut(x))
+        out = normalise(self.norm, out, self.activation, x, self.residual)
         out = out.permute(0, 2, 3, 1)
         return out.reshape(*lead, *out.shape[1:])
 
@@ -145,7 +141,7 @@ class MSTCN(Module):
             )  # fmt: skip
             track(norm, mean, variance, x.numel() // x.size(1))
             return out
-        *dilated, highest = relu(norm(x)).split(self.width, 1)
+        *dilated, highest = normalise(norm, x).split(self.width, 1)
         outs = [
             conv(branch) for conv, branch in zip(self.temporal, dilated, strict=True)
         ]
