@@ -6,12 +6,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from pyg_msg3d.ops.backends.dense import (
-    as_image,
-    as_taps,
-    dense_product,
-    from_taps,
-)
+from pyg_msg3d.ops.backends.dense import dense_backward, dense_product
 from pyg_msg3d.ops.backends.sparse import get_kernel
 from pyg_msg3d.ops.scale_graph import ScaleGraph
 from pyg_msg3d.ops.window import Window
@@ -159,8 +154,7 @@ def _side_by_side(h: Tensor) -> Tensor:
 
 
 class DenseWindows(_Dense):
-    """A full matrix over every window, as a convolution over time: see
-    :func:`dense_product`."""
+    """A full matrix over every window."""
 
     def __init__(
         self,
@@ -184,22 +178,7 @@ class DenseWindows(_Dense):
     def backward(
         self, grad: Tensor, h: Tensor, needs_graph: bool
     ) -> tuple[Tensor, Tensor | None]:
-        window = self.window
-        to_h, to_taps, _ = torch.ops.aten.convolution_backward(
-            as_image(grad),
-            as_image(h),
-            as_taps(self.matrix, window),
-            None,
-            [window.stride, 1],
-            [window.padding, 0],
-            [window.dilation, 1],
-            False,
-            [0, 0],
-            1,
-            [True, needs_graph, False],
-        )
-        to_h = to_h.transpose(1, 2).contiguous()
-        return to_h, from_taps(to_taps) if needs_graph else None
+        return dense_backward(grad, h, self.matrix, self.window, needs_graph)
 
 
 class SparseFrames(Mixer):

@@ -39,6 +39,17 @@ class Window(NamedTuple):
         inside = slice(max(first, 0), min(end, num_frames))
         return inside, (inside.start - first, end - inside.stop)
 
+    def tap(self, slot: int, num_frames: int) -> tuple[slice, slice]:
+        """The windows whose frame ``slot`` lies within the clip, and these frames, one
+        for each such window."""
+        offset = slot * self.dilation - self.padding
+        first = max(0, -(offset // self.stride))
+        end = (num_frames - 1 - offset) // self.stride + 1
+        windows = slice(first, max(first, min(end, self.count(num_frames))))
+        begin = first * self.stride + offset
+        end = begin + (windows.stop - first - 1) * self.stride + 1
+        return windows, slice(begin, max(begin, end), self.stride)
+
     def unfold(self, x: Tensor) -> Tensor:
         r"""Gathers the frames of each window, :math:`(*, T, S, C)` to
         :math:`(*, T', \tau S, C)`, in memory. Slow; for references and fallbacks.
