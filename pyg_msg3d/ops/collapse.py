@@ -5,19 +5,13 @@ from math import prod
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from pyg_msg3d.ops.chunks import tiles, wide
-from pyg_msg3d.ops.factored import combine, combine_backward
+from pyg_msg3d.ops.chunks import wide
 from pyg_msg3d.ops.linear import linear, linear_backward
+from pyg_msg3d.ops.slots import Normalisation, slots_of
 from pyg_msg3d.ops.window import Window
-
-Tile = tuple[slice, slice]
-
-# h is either the sums of windows [B, T', V, tau, C], or the two parts [B, T, 2 V, C]
-# that they are put together of; then ``window`` is not empty.
 
 Shape = Sequence[int]
 
@@ -81,41 +75,16 @@ def window_moments(h: Tensor, window: Window | None = None) -> tuple[Tensor, Ten
     return _moments(h.detach(), list(window or ()))
 
 
-def _slots(h: Tensor, window: Sequence[int], tile: Tile) -> Tensor:
-    """The sums of some windows of some clips ``[b, t', V, tau, C]``."""
-    clips, windows = tile
-    return combine(h[clips], Window(*window), windows) if window else h[clips, windows]
-
-
-def _normalised(
-    s: Tensor, mean: Tensor, variance: Tensor, eps: float, gamma: Tensor, beta: Tensor
-) -> Tensor:
-    s = s.flatten(0, -2)
-    return F.batch_norm(s, mean, variance, gamma, beta, eps=eps)
-
-
-def _size(h: Tensor, window: Sequence[int]) -> tuple[int, int, int]:
-    """Windows, joints and frames per window."""
-    if window:
-        return Window(*window).count(h.size(1)), h.size(2) // 2, window[0]
-    return h.size(1), h.size(2), h.size(3)
-
-
-def _tiles(h: Tensor, window: Sequence[int]) -> list[Tile]:
-    windows, joints, tau = _size(h, window)
-    return tiles(h.size(0), windows, joints * tau * h.size(-1), h)
-
-
 @torch.library.custom_op('pyg_msg3d::window_moments', mutates_args=())
 def _moments(h: Tensor, window: Sequence[int]) -> tuple[Tensor, Tensor]:
+    slots = slots_of(h, window)
     means, variances, counts = [], [], []
-    for tile in _tiles(h, window):
-        s = _slots(h, window, tile).flatten(0, -2).to(wide(h))
-        # Not var_mean, which is ten times slower on CPUs.
-        mean = s.mean(0)
-        variances.append((s - mean).square_().mean(0).double())
+    for tile in slots.tiles():
+        mean, variance = slots.moments(tile)
         means.append(mean.double())
-        counts.append(s.size(0))
+        variances.append(variance.double())
+        clips, windows = tile
+        counts.append((clips.stop - clips.start) * (windows.stop - windows.start))
     share = torch.tensor(counts, dtype=torch.double, device=h.device)
     share = (share / share.sum()).unsqueeze(1)
     each, spread = torch.stack(means), torch.stack(variances)
@@ -142,13 +111,12 @@ def _collapse(
     window: Sequence[int],
     training: bool,
 ) -> Tensor:
-    windows, joints, _ = _size(h, window)
+    slots = slots_of(h, window)
+    norm = Normalisation(mean, variance, eps, gamma, beta)
     # The result first: what is computed on the way then leaves no holes behind it.
-    out = h.new_empty(h.size(0), windows, joints, weight.size(0))
-    for tile in _tiles(h, window):
-        s = _slots(h, window, tile)
-        y = _normalised(s, mean, variance, eps, gamma, beta).relu_()
-        out[tile] = linear(y.view(*s.shape[:3], -1), weight)
+    out = h.new_empty(h.size(0), slots.windows, slots.joints, weight.size(0))
+    for tile in slots.tiles():
+        out[tile] = linear(slots.activated(tile, norm).flatten(-2), weight)
     return out
 
 
@@ -164,18 +132,8 @@ def _(
     window: Sequence[int],
     training: bool,
 ) -> Tensor:
-    windows, joints, _ = _size(h, window)
-    return h.new_empty(h.size(0), windows, joints, weight.size(0))
-
-
-def _add(to_h: Tensor, to_s: Tensor, window: Sequence[int], tile: Tile) -> None:
-    """Adds the gradient that :func:`_slots` hands on."""
-    clips, windows = tile
-    if not window:
-        to_h[tile] += to_s
-        return
-    frames, to_parts = combine_backward(to_s, Window(*window), to_h.size(1), windows)
-    to_h[clips, frames] += to_parts
+    slots = slots_of(h, window)
+    return h.new_empty(h.size(0), slots.windows, slots.joints, weight.size(0))
 
 
 @torch.library.custom_op('pyg_msg3d::collapse_windows_backward', mutates_args=())
@@ -191,39 +149,28 @@ def _collapse_backward(
     window: Sequence[int],
     training: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    slots = slots_of(h, window)
+    norm = Normalisation(mean, variance, eps, gamma, beta)
     # Frames are part of several windows, whose gradients add up.
     new = torch.zeros_like if window else torch.empty_like
     to_h = new(h, memory_format=torch.contiguous_format)
     to_gamma, to_beta = torch.zeros_like(mean), torch.zeros_like(mean)
     to_weight = torch.zeros_like(weight, dtype=wide(h))
-    rstd = (variance + eps).rsqrt()
-    scale = gamma * rstd
-    for tile in _tiles(h, window):
-        s = _slots(h, window, tile)
-        y = _normalised(s, mean, variance, eps, gamma, beta).relu_()
-        to_y, mine = linear_backward(grad[tile], y.view(*s.shape[:3], -1), weight)
+    for tile in slots.tiles():
+        y = slots.activated(tile, norm)
+        to_y, mine = linear_backward(grad[tile], y.flatten(-2), weight)
         to_weight += mine
-        to_y = torch.ops.aten.threshold_backward(to_y.reshape(y.shape), y, 0)
-        _, mine, own = torch.ops.aten.native_batch_norm_backward(
-            to_y, s.flatten(0, -2), gamma, mean, variance, None, None, False, eps,
-            [False, True, True],
-        )  # fmt: skip
+        to_y = to_y.view(y.shape)
+        torch.ops.aten.threshold_backward.grad_input(to_y, y, 0, grad_input=to_y)
+        mine, own = slots.add_gradient(to_y, tile, norm, to_h)
         to_gamma += mine
         to_beta += own
-        to_s = (to_y * scale).view(s.shape).to(h.dtype)
-        if window:
-            _add(to_h, to_s, window, tile)
-        else:
-            to_h[tile] = to_s
+    line = None
     if training:
         # What flows through mean and variance needs the sums over all clips.
-        windows, joints, tau = _size(h, window)
-        count = h.size(0) * windows * joints * tau
-        slope = -scale * rstd * to_gamma / count
-        offset = -scale * to_beta / count - mean * slope
-        for tile in _tiles(h, window):
-            to_s = torch.addcmul(offset, _slots(h, window, tile), slope)
-            _add(to_h, to_s.to(h.dtype), window, tile)
+        slope = -norm.scale * norm.rstd * to_gamma / slots.count
+        line = slope, -norm.scale * to_beta / slots.count - mean * slope
+    slots.finish_gradient(to_h, norm.scale, line)
     return to_h, to_gamma, to_beta, to_weight.to(weight.dtype)
 
 

@@ -1,5 +1,6 @@
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -31,24 +32,33 @@ class Window(NamedTuple):
         """The number of windows over a clip of ``num_frames`` frames."""
         return (num_frames + 2 * self.padding - self.span) // self.stride + 1
 
-    def frames(self, windows: slice, num_frames: int) -> tuple[slice, tuple[int, int]]:
-        """The frames of a clip that some windows have, and how many zero frames they
-        have before and after these."""
+    def tap(
+        self, slot: int, num_frames: int, windows: slice | None = None
+    ) -> tuple[slice, slice]:
+        """The windows, of all or of some, whose frame ``slot`` lies within the clip,
+        and these frames, one for each such window."""
+        windows = slice(0, self.count(num_frames)) if windows is None else windows
+        offset = slot * self.dilation - self.padding
+        first = max(windows.start, -(offset // self.stride))
+        end = min(windows.stop, (num_frames - 1 - offset) // self.stride + 1)
+        end = max(first, end)
+        begin = first * self.stride + offset
+        stop = begin + (end - first) * self.stride
+        return slice(first, end), slice(begin, stop, self.stride)
+
+    def matrix(
+        self, windows: slice, num_frames: int, device: torch.device
+    ) -> tuple[slice, Tensor]:
+        """The frames of a clip that some windows have between them, and a matrix that
+        is one where a window has a frame."""
         first = windows.start * self.stride - self.padding
         end = (windows.stop - 1) * self.stride - self.padding + self.span
-        inside = slice(max(first, 0), min(end, num_frames))
-        return inside, (inside.start - first, end - inside.stop)
-
-    def tap(self, slot: int, num_frames: int) -> tuple[slice, slice]:
-        """The windows whose frame ``slot`` lies within the clip, and these frames, one
-        for each such window."""
-        offset = slot * self.dilation - self.padding
-        first = max(0, -(offset // self.stride))
-        end = (num_frames - 1 - offset) // self.stride + 1
-        windows = slice(first, max(first, min(end, self.count(num_frames))))
-        begin = first * self.stride + offset
-        end = begin + (windows.stop - first - 1) * self.stride + 1
-        return windows, slice(begin, max(begin, end), self.stride)
+        frames = slice(max(first, 0), min(end, num_frames))
+        window = torch.arange(windows.start, windows.stop, device=device).unsqueeze(1)
+        frame = torch.arange(frames.start, frames.stop, device=device)
+        offset = frame - (window * self.stride - self.padding)
+        inside = (offset >= 0) & (offset < self.span) & (offset % self.dilation == 0)
+        return frames, inside
 
     def unfold(self, x: Tensor) -> Tensor:
         r"""Gathers the frames of each window, :math:`(*, T, S, C)` to

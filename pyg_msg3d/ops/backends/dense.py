@@ -53,15 +53,16 @@ def dense_backward(
     return backward(grad, x, matrix, window, needs_matrix)
 
 
-# As one product for each frame of a window ---------------------------------------------
+# As one product for each frame of a window --------------------------------------------
 
 
 def _by_taps(x: Tensor, matrix: Tensor, window: Window) -> Tensor:
     out = x.new_zeros(x.size(0), window.count(x.size(1)), matrix.size(0), x.size(-1))
     for slot, tap in enumerate(matrix.chunk(window.size, 1)):
         windows, frames = window.tap(slot, x.size(1))
-        for mine, theirs in zip(out[:, windows], x[:, frames], strict=True):
-            mine.baddbmm_(tap.expand(mine.size(0), -1, -1), theirs)
+        for clip in range(x.size(0)):
+            mine = out[clip, windows]
+            mine.baddbmm_(tap.expand(len(mine), -1, -1), x[clip, frames])
     return out
 
 
@@ -73,18 +74,17 @@ def _by_taps_backward(
     for slot, tap in enumerate(matrix.chunk(window.size, 1)):
         windows, frames = window.tap(slot, x.size(1))
         to_tap = torch.zeros_like(tap)
-        for above, below, to_below in zip(
-            grad[:, windows], x[:, frames], to_x[:, frames], strict=True
-        ):
+        for clip in range(x.size(0)):
+            above, below = grad[clip, windows], x[clip, frames]
             # Not added in the product, which is slow where frames are skipped.
-            to_below += torch.bmm(tap.t().expand(above.size(0), -1, -1), above)
+            to_x[clip, frames] += torch.bmm(tap.t().expand(len(above), -1, -1), above)
             if needs_matrix:
                 to_tap += torch.bmm(above, below.transpose(1, 2)).sum(0)
         to_taps.append(to_tap)
     return to_x, torch.cat(to_taps, 1) if needs_matrix else None
 
 
-# As a convolution ----------------------------------------------------------------------
+# As a convolution ---------------------------------------------------------------------
 
 
 def _convolved(x: Tensor, matrix: Tensor, window: Window) -> Tensor:
