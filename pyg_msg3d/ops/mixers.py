@@ -3,10 +3,14 @@ part of the sum over scales that knows the graph."""
 
 from abc import ABC, abstractmethod
 
-import torch
 from torch import Tensor
 
-from pyg_msg3d.ops.backends.dense import dense_backward, dense_product
+from pyg_msg3d.ops.backends.dense import (
+    dense_product,
+    frames_backward,
+    per_frame,
+    windows_backward,
+)
 from pyg_msg3d.ops.backends.sparse import get_kernel
 from pyg_msg3d.ops.scale_graph import ScaleGraph
 from pyg_msg3d.ops.window import Window
@@ -121,36 +125,12 @@ class DenseFrames(_Dense):
     """A full matrix within every frame."""
 
     def product(self, h: Tensor) -> Tensor:
-        return _per_frame(self.matrix, h)
+        return per_frame(self.matrix, h)
 
     def backward(
         self, grad: Tensor, h: Tensor, needs_graph: bool
     ) -> tuple[Tensor, Tensor | None]:
-        to_h = _per_frame(self.matrix.t(), grad)
-        if not needs_graph:
-            return to_h, None
-        if _is_narrow(h):
-            return to_h, _side_by_side(grad) @ _side_by_side(h).t()
-        return to_h, torch.bmm(grad, h.transpose(1, 2)).sum(0)
-
-
-def _per_frame(matrix: Tensor, h: Tensor) -> Tensor:
-    """``[S', S]`` times each of ``[n, S, C]``."""
-    if _is_narrow(h):
-        out = matrix @ _side_by_side(h)
-        return out.unflatten(1, (h.size(0), -1)).transpose(0, 1)
-    # Not matmul, which transposes all features where a matrix is to be learned.
-    return torch.bmm(matrix.expand(h.size(0), -1, -1), h)
-
-
-def _is_narrow(h: Tensor) -> bool:
-    """Whether there are too few channels for a product per frame."""
-    return h.size(-1) < 16
-
-
-def _side_by_side(h: Tensor) -> Tensor:
-    """``[n, S, C]`` to ``[S, n C]``."""
-    return h.transpose(0, 1).flatten(1)
+        return frames_backward(grad, h, self.matrix, needs_graph)
 
 
 class DenseWindows(_Dense):
@@ -178,7 +158,7 @@ class DenseWindows(_Dense):
     def backward(
         self, grad: Tensor, h: Tensor, needs_graph: bool
     ) -> tuple[Tensor, Tensor | None]:
-        return dense_backward(grad, h, self.matrix, self.window, needs_graph)
+        return windows_backward(grad, h, self.matrix, self.window, needs_graph)
 
 
 class SparseFrames(Mixer):

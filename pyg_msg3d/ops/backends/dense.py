@@ -26,11 +26,11 @@ def dense_product(x: Tensor, matrix: Tensor, window: Window | None = None) -> Te
         \mathbf{y}_{w,i} = \sum_{t < \tau} \sum_j
         A_{i, tS + j} \, \mathbf{x}_{w s + t d - p, j}.
 
-    No window is ever unfolded in memory. On AMD's CPUs products over windows are faster
-    as a convolution over time, whose channels are the sources and targets, and whose
-    image is frames times features: output channel :math:`i`, input channel :math:`j`,
-    tap :math:`t` is :math:`A_{i, t S + j}`. Elsewhere they are one product for each
-    :math:`t`, over all frames at once.
+    On AMD's CPUs products over windows are faster as a convolution over time, whose
+    channels are the sources and targets, and whose image is frames times features:
+    output channel :math:`i`, input channel :math:`j`, tap :math:`t` is
+    :math:`A_{i, t S + j}`. Elsewhere they are one product for each :math:`t`, over all
+    frames at once. Either way only windows of a few channels are unfolded in memory.
 
     Shapes:
         - **x:** :math:`(*, S, C)`, over windows :math:`(*, T, S, C)`
@@ -40,17 +40,84 @@ def dense_product(x: Tensor, matrix: Tensor, window: Window | None = None) -> Te
     if window is None:
         return torch.matmul(matrix, x)
     clips = x.reshape(-1, *x.shape[-3:])
-    out = (_convolved if convolves(x) else _by_taps)(clips, matrix, window)
+    if convolves(x):
+        out = _convolved(clips, matrix, window)
+    elif _is_narrow(x):
+        out = _unfolded(clips, matrix, window)
+    else:
+        out = _by_taps(clips, matrix, window)
     return out.view(*x.shape[:-3], *out.shape[1:])
 
 
-def dense_backward(
+def windows_backward(
     grad: Tensor, x: Tensor, matrix: Tensor, window: Window, needs_matrix: bool
 ) -> tuple[Tensor, Tensor | None]:
     """The gradients of :func:`dense_product` over windows, of one dimension of clips,
     to the features and, if needed, to the matrix."""
-    backward = _convolved_backward if convolves(x) else _by_taps_backward
-    return backward(grad, x, matrix, window, needs_matrix)
+    if convolves(x):
+        return _convolved_backward(grad, x, matrix, window, needs_matrix)
+    if _is_narrow(x):
+        return _unfolded_backward(grad, x, matrix, window, needs_matrix)
+    return _by_taps_backward(grad, x, matrix, window, needs_matrix)
+
+
+# Within frames ------------------------------------------------------------------------
+
+
+def per_frame(matrix: Tensor, x: Tensor) -> Tensor:
+    """``[S', S]`` times each of ``[n, S, C]``."""
+    if _is_narrow(x):
+        out = matrix @ _side_by_side(x)
+        return out.unflatten(1, (x.size(0), -1)).transpose(0, 1)
+    # Not matmul, which transposes all features where a matrix is to be learned.
+    return torch.bmm(matrix.expand(x.size(0), -1, -1), x)
+
+
+def frames_backward(
+    grad: Tensor, x: Tensor, matrix: Tensor, needs_matrix: bool
+) -> tuple[Tensor, Tensor | None]:
+    """The gradients of :func:`per_frame` to the features and, if needed, to the
+    matrix."""
+    to_x = per_frame(matrix.t(), grad)
+    if not needs_matrix:
+        return to_x, None
+    if _is_narrow(x):
+        return to_x, _side_by_side(grad) @ _side_by_side(x).t()
+    return to_x, torch.bmm(grad, x.transpose(1, 2)).sum(0)
+
+
+def _is_narrow(x: Tensor) -> bool:
+    """Whether there are too few channels for a product per frame."""
+    return x.size(-1) < 16
+
+
+def _side_by_side(x: Tensor) -> Tensor:
+    """``[n, S, C]`` to ``[S, n C]``."""
+    return x.transpose(0, 1).flatten(1)
+
+
+# Over windows of few channels, which are small ----------------------------------------
+
+
+def _unfolded(x: Tensor, matrix: Tensor, window: Window) -> Tensor:
+    windows = window.unfold(x)
+    out = per_frame(matrix, windows.flatten(0, 1))
+    return out.unflatten(0, windows.shape[:2])
+
+
+def _unfolded_backward(
+    grad: Tensor, x: Tensor, matrix: Tensor, window: Window, needs_matrix: bool
+) -> tuple[Tensor, Tensor | None]:
+    windows = window.unfold(x)
+    to_windows, to_matrix = frames_backward(
+        grad.flatten(0, 1), windows.flatten(0, 1), matrix, needs_matrix
+    )
+    to_windows = to_windows.unflatten(0, windows.shape[:2])
+    to_x = torch.zeros_like(x)
+    for slot, to_slot in enumerate(to_windows.chunk(window.size, 2)):
+        mine, frames = window.tap(slot, x.size(1))
+        to_x[:, frames] += to_slot[:, mine]
+    return to_x, to_matrix
 
 
 # As one product for each frame of a window --------------------------------------------
