@@ -119,29 +119,29 @@ class MSTCN(Module):
         # [B, T, V, C] seen as channels-last [B, C, T, V]: no copy.
         x = x.reshape(-1, *x.shape[-3:]).permute(0, 3, 1, 2)
 
-        inner = self.pointwise(x)
         # A pointwise map of every s-th frame. Not a convolution with that stride: on
         # CPUs its backward pass writes beyond its memory where channels are few.
-        x = x[:, :, :: self.stride]
-        out = self._branches(inner, self.shortcut(x))
-        out = normalise(self.norm, out, self.activation, x, self.residual)
+        left = x[:, :, :: self.stride]
+        out = self._branches(x, self.shortcut(left))
+        out = normalise(self.norm, out, self.activation, left, self.residual)
         out = out.permute(0, 2, 3, 1)
         return out.reshape(*lead, *out.shape[1:])
 
     def _branches(self, x: Tensor, last: Tensor) -> Tensor:
         """All branches side by side, of which the last is done."""
+        pointwise: Any = self.pointwise
         norm = self.pointwise_norm
         if self.training and is_local(norm):
             convs: list[Any] = list(self.temporal)
             weights = [conv.weight for conv in convs]
             biases = [conv.bias for conv in convs]
             out, mean, variance = temporal_branches(
-                x, norm.weight, norm.bias, norm.eps, weights, biases, last,
-                self.stride, self.dilations,
+                x, pointwise.weight.flatten(1), pointwise.bias, norm.weight, norm.bias,
+                norm.eps, weights, biases, last, self.stride, self.dilations,
             )  # fmt: skip
             track(norm, mean, variance, x.numel() // x.size(1))
             return out
-        *dilated, highest = normalise(norm, x).split(self.width, 1)
+        *dilated, highest = normalise(norm, pointwise(x)).split(self.width, 1)
         outs = [
             conv(branch) for conv, branch in zip(self.temporal, dilated, strict=True)
         ]

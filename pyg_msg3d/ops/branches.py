@@ -1,4 +1,4 @@
-"""The branches of an MS-TCN in training, with less kept for the backward pass."""
+"""The branches of an MS-TCN in training, which keep their input alone."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,10 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pyg_msg3d.ops.chunks import as_autocast, wide
+from pyg_msg3d.ops.linear import linear, linear_backward
 
 
 def temporal_branches(
     x: Tensor,
+    maps: Tensor,
+    bias: Tensor,
     gamma: Tensor,
     beta: Tensor,
     eps: float,
@@ -21,17 +24,21 @@ def temporal_branches(
     stride: int,
     dilations: Sequence[int],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    r"""What the branches of an MS-TCN do between their pointwise maps and their
-    concatenation, figure 3(c) of the `"Disentangling and Unifying Graph Convolutions
-    for Skeleton-Based Action Recognition" <https://arxiv.org/abs/2003.14111>`_ paper:
-    batch normalisation by the statistics of the batch and ReLU, then in each branch a
-    dilated temporal convolution, or the maximum over three frames.
+    r"""What the branches of an MS-TCN do up to their concatenation, figure 3(c) of the
+    `"Disentangling and Unifying Graph Convolutions for Skeleton-Based Action
+    Recognition" <https://arxiv.org/abs/2003.14111>`_ paper: a pointwise map, batch
+    normalisation by the statistics of the batch and ReLU, then in each branch a dilated
+    temporal convolution, or the maximum over three frames.
 
-    Their inputs, and where the maxima lie, are computed again in the backward pass:
-    next to :math:`\mathbf{x}` and the result nothing is kept.
+    All that is computed again in the backward pass: next to :math:`\mathbf{x}` and the
+    result nothing is kept.
 
     Args:
-        x (Tensor): The branches side by side, that of the maximum last.
+        x (Tensor): The features.
+        maps (Tensor): The pointwise maps of the branches, one below the other, that of
+            the maximum last.
+        bias (Tensor): Their bias. Its gradient is zero, since the mean that is
+            subtracted moves with it.
         gamma, beta (Tensor): Scale and shift of each channel.
         eps (float): Added to the variance.
         weights, biases (list of Tensor): The temporal convolutions.
@@ -40,18 +47,26 @@ def temporal_branches(
         dilations (list of int): The dilation of each convolution.
 
     Shapes:
-        - **x:** :math:`(B, C, T, V)`, channels last in memory
+        - **x:** :math:`(B, C_{in}, T, V)`, channels last in memory
+        - **maps, bias:** :math:`(C, C_{in})` and :math:`(C)`
         - **weights:** :math:`(W, W, L, 1)` each, :math:`L` odd
         - **last:** :math:`(B, C'', T', V)`
         - **output:** all branches :math:`(B, C + C'', T', V)`, and the mean and
-          variance (biased) of each channel of :math:`\mathbf{x}`
+          variance (biased) of each mapped channel
     """
+    x, maps, bias = as_autocast(x), as_autocast(maps), as_autocast(bias)
     weights = [as_autocast(weight).to(x.dtype) for weight in weights]
     biases = [as_autocast(bias).to(x.dtype) for bias in biases]
+    last = last.to(x.dtype)
     out, mean, rstd = _branches(
-        x, gamma, beta, eps, weights, biases, last, stride, dilations
+        x, maps, bias, gamma, beta, eps, weights, biases, last, stride, dilations
     )
     return out, mean, rstd.pow(-2) - eps
+
+
+def _mapped(x: Tensor, maps: Tensor, bias: Tensor) -> Tensor:
+    """The branches side by side ``[B, C, T, V]``, channels last in memory."""
+    return linear(x.permute(0, 2, 3, 1), maps, bias).permute(0, 3, 1, 2)
 
 
 def _settings(
@@ -64,6 +79,8 @@ def _settings(
 @torch.library.custom_op('pyg_msg3d::temporal_branches', mutates_args=())
 def _branches(
     x: Tensor,
+    maps: Tensor,
+    bias: Tensor,
     gamma: Tensor,
     beta: Tensor,
     eps: float,
@@ -73,6 +90,7 @@ def _branches(
     stride: int,
     dilations: Sequence[int],
 ) -> tuple[Tensor, Tensor, Tensor]:
+    x = _mapped(x, maps, bias)
     y, mean, rstd = torch.native_batch_norm(x, gamma, beta, None, None, True, 0.0, eps)
     *branches, highest = y.relu_().split(weights[0].size(0), 1)
     outs = []
@@ -89,6 +107,8 @@ def _branches(
 @_branches.register_fake
 def _(
     x: Tensor,
+    maps: Tensor,
+    bias: Tensor,
     gamma: Tensor,
     beta: Tensor,
     eps: float,
@@ -99,8 +119,8 @@ def _(
     dilations: Sequence[int],
 ) -> tuple[Tensor, Tensor, Tensor]:
     b, c, t, v = last.shape
-    out = x.new_empty(b, t, v, x.size(1) + c).permute(0, 3, 1, 2)
-    moments = x.new_empty(2, x.size(1), dtype=wide(x))
+    out = x.new_empty(b, t, v, maps.size(0) + c).permute(0, 3, 1, 2)
+    moments = x.new_empty(2, maps.size(0), dtype=wide(x))
     return out, moments[0].clone(), moments[1].clone()
 
 
@@ -108,6 +128,8 @@ def _(
 def _branches_backward(
     grad: Tensor,
     x: Tensor,
+    maps: Tensor,
+    bias: Tensor,
     mean: Tensor,
     rstd: Tensor,
     gamma: Tensor,
@@ -116,8 +138,9 @@ def _branches_backward(
     weights: Sequence[Tensor],
     stride: int,
     dilations: Sequence[int],
-) -> tuple[Tensor, Tensor, Tensor, list[Tensor], list[Tensor]]:
-    y = F.batch_norm(x, mean, rstd.pow(-2) - eps, gamma, beta, eps=eps).relu_()
+) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor], list[Tensor]]:
+    inner = _mapped(x, maps, bias)
+    y = F.batch_norm(inner, mean, rstd.pow(-2) - eps, gamma, beta, eps=eps).relu_()
     to_y = torch.empty_like(y)
     width = weights[0].size(0)
     *branches, highest = y.split(width, 1)
@@ -134,21 +157,27 @@ def _branches_backward(
         to_biases.append(to_bias)
     window = [3, 1], [stride, 1], [1, 0], [1, 1], False
     _, where = torch.ops.aten.max_pool2d_with_indices(highest, *window)
-    mine = grad[:, x.size(1) - width : x.size(1)]
+    mine = grad[:, maps.size(0) - width : maps.size(0)]
     to_highest.copy_(
         torch.ops.aten.max_pool2d_with_indices_backward(mine, highest, *window, where)
     )
-    to_y = torch.ops.aten.threshold_backward(to_y, y, 0)
-    to_x, to_gamma, to_beta = torch.ops.aten.native_batch_norm_backward(
-        to_y, x, gamma, None, None, mean, rstd, True, eps, [True, True, True]
+    torch.ops.aten.threshold_backward.grad_input(to_y, y, 0, grad_input=to_y)
+    to_inner, to_gamma, to_beta = torch.ops.aten.native_batch_norm_backward(
+        to_y, inner, gamma, None, None, mean, rstd, True, eps, [True, True, True]
     )
-    return to_x, to_gamma, to_beta, to_weights, to_biases
+    to_x, to_maps = linear_backward(
+        to_inner.permute(0, 2, 3, 1), x.permute(0, 2, 3, 1), maps
+    )
+    to_x = to_x.permute(0, 3, 1, 2)
+    return to_x, to_maps.contiguous(), to_gamma, to_beta, to_weights, to_biases
 
 
 @_branches_backward.register_fake
 def _(
     grad: Tensor,
     x: Tensor,
+    maps: Tensor,
+    bias: Tensor,
     mean: Tensor,
     rstd: Tensor,
     gamma: Tensor,
@@ -157,28 +186,33 @@ def _(
     weights: Sequence[Tensor],
     stride: int,
     dilations: Sequence[int],
-) -> tuple[Tensor, Tensor, Tensor, list[Tensor], list[Tensor]]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor], list[Tensor]]:
     of_weights = [weight.new_empty(weight.shape) for weight in weights]
     of_biases = [weight.new_empty(weight.size(0)) for weight in weights]
     of_channels = torch.empty_like(gamma), torch.empty_like(beta)
-    return torch.empty_like(x), *of_channels, of_weights, of_biases
+    to_x = torch.empty_like(x, memory_format=torch.channels_last)
+    return to_x, maps.new_empty(maps.shape), *of_channels, of_weights, of_biases
 
 
 def _save(ctx: Any, inputs: tuple, output: tuple[Tensor, ...]) -> None:
-    x, gamma, beta, ctx.eps, weights, _, _, ctx.stride, ctx.dilations = inputs
+    x, maps, bias, gamma, beta, ctx.eps, weights, _, _, ctx.stride, ctx.dilations = (
+        inputs
+    )
     _, mean, rstd = output
-    ctx.save_for_backward(x, mean, rstd, gamma, beta, *weights)
+    ctx.save_for_backward(x, maps, bias, mean, rstd, gamma, beta, *weights)
     ctx.mark_non_differentiable(mean, rstd)
 
 
 def _differentiate(ctx: Any, grad: Tensor, *_: Tensor) -> tuple:
-    x, mean, rstd, gamma, beta, *weights = ctx.saved_tensors
+    x, maps, bias, mean, rstd, gamma, beta, *weights = ctx.saved_tensors
     grad = grad.contiguous(memory_format=torch.channels_last)
-    to_x, to_gamma, to_beta, to_weights, to_biases = _branches_backward(
-        grad, x, mean, rstd, gamma, beta, ctx.eps, weights, ctx.stride, ctx.dilations
-    )
-    to_last = grad[:, x.size(1) :]
-    return to_x, to_gamma, to_beta, None, to_weights, to_biases, to_last, None, None
+    to_x, to_maps, to_gamma, to_beta, to_weights, to_biases = _branches_backward(
+        grad, x, maps, bias, mean, rstd, gamma, beta, ctx.eps, weights, ctx.stride,
+        ctx.dilations,
+    )  # fmt: skip
+    to_last = grad[:, maps.size(0) :]
+    of_norm = torch.zeros_like(bias), to_gamma, to_beta, None
+    return to_x, to_maps, *of_norm, to_weights, to_biases, to_last, None, None
 
 
 _branches.register_autograd(_differentiate, setup_context=_save)

@@ -191,9 +191,9 @@ class FactoredSlots(Slots):
         for slot in range(self.tau):
             windows, mine = self._tap(slot, tile, frames)
             to_own[:, mine] += grad[:, windows, :, slot]
-        mine = to_h[tile[0], frames]
-        mine[:, :, : self.joints] += _over(w.t(), to_shared)
-        mine[:, :, self.joints :] += to_own
+        part = to_h[tile[0], frames]
+        part[:, :, : self.joints] += _over(w.t(), to_shared)
+        part[:, :, self.joints :] += to_own
         to_beta = _sum(to_shared)
         inner = _sum((shared - norm.mean) * to_shared) + _sum(own * to_own)
         return inner * norm.rstd, to_beta
@@ -210,11 +210,11 @@ class FactoredSlots(Slots):
             # Sums over the frames of each window, and over the windows of each frame.
             sums = _over(w, own).add_(shared, alpha=self.tau)
             often = w.sum(0)[:, None, None]
-            mine = to_h[tile[0], frames]
-            mine[:, :, : self.joints] += (
+            part = to_h[tile[0], frames]
+            part[:, :, : self.joints] += (
                 _over(w.t(), sums) * slope + self.tau * often * offset
             )
-            mine[:, :, self.joints :] += (
+            part[:, :, self.joints :] += (
                 _over(w.t(), shared).addcmul_(own, often) * slope + often * offset
             )
 

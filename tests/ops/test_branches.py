@@ -17,11 +17,16 @@ def inputs(stride, width=WIDTH, dtype=torch.float64):
     affine = leaf(3 * width), leaf(3 * width)
     weights = [leaf(width, width, 3, 1) for _ in DILATIONS]
     biases = [leaf(width) for _ in DILATIONS]
-    return leaf(2, 3 * width, 7, 4), affine, weights, biases, leaf(2, 5, frames, 4)
+    maps = leaf(3 * width, 5), leaf(3 * width)
+    return leaf(2, 5, 7, 4), maps, affine, weights, biases, leaf(2, 5, frames, 4)
 
 
-def as_written(x, affine, weights, biases, last, stride):
-    y = F.batch_norm(x, None, None, *affine, training=True).relu()
+def mapped(x, maps, bias):
+    return F.conv2d(x, maps[:, :, None, None], bias)
+
+
+def as_written(x, maps, affine, weights, biases, last, stride):
+    y = F.batch_norm(mapped(x, *maps), None, None, *affine, training=True).relu()
     *dilated, highest = y.split(WIDTH, 1)
     outs = [
         F.conv2d(branch, weight, bias, (stride, 1), (dilation, 0), (dilation, 1))
@@ -36,16 +41,17 @@ def as_written(x, affine, weights, biases, last, stride):
 @pytest.mark.parametrize('stride', [1, 2])
 @pytest.mark.parametrize('memory', [torch.contiguous_format, torch.channels_last])
 def test_same_as_written_down(stride, memory):
-    x, affine, weights, biases, last = inputs(stride)
+    x, maps, affine, weights, biases, last = inputs(stride)
     given = x.contiguous(memory_format=memory)
     out, mean, variance = temporal_branches(
-        given, *affine, EPS, weights, biases, last, stride, DILATIONS
+        given, *maps, *affine, EPS, weights, biases, last, stride, DILATIONS
     )
-    expected = as_written(x, affine, weights, biases, last, stride)
+    expected = as_written(x, maps, affine, weights, biases, last, stride)
     torch.testing.assert_close(out, expected)
-    torch.testing.assert_close(mean, x.mean((0, 2, 3)))
-    torch.testing.assert_close(variance, x.var((0, 2, 3), correction=0))
-    leaves = [x, *affine, *weights, *biases, last]
+    inner = mapped(x, *maps)
+    torch.testing.assert_close(mean, inner.mean((0, 2, 3)))
+    torch.testing.assert_close(variance, inner.var((0, 2, 3), correction=0))
+    leaves = [x, *maps, *affine, *weights, *biases, last]
     grad = torch.randn_like(expected)
     actual = torch.autograd.grad(out, leaves, grad)
     for mine, theirs in zip(
@@ -56,21 +62,21 @@ def test_same_as_written_down(stride, memory):
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
 def test_registered_as_torch_wants_it(dtype):
-    x, affine, weights, biases, last = inputs(2, width=32, dtype=dtype)
+    x, maps, affine, weights, biases, last = inputs(2, width=32, dtype=dtype)
     x = x.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
     checks = ('test_schema', 'test_autograd_registration', 'test_faketensor')
     operators = torch.ops.pyg_msg3d
     torch.library.opcheck(
         operators.temporal_branches.default,
-        (x, *affine, EPS, weights, biases, last, 2, DILATIONS),
+        (x, *maps, *affine, EPS, weights, biases, last, 2, DILATIONS),
         test_utils=checks,
     )
-    grad = torch.randn(2, x.size(1) + 5, 4, 4, dtype=dtype)
+    grad = torch.randn(2, 3 * 32 + 5, 4, 4, dtype=dtype)
     grad = grad.contiguous(memory_format=torch.channels_last)
     moments = torch.rand_like(affine[0]), torch.rand_like(affine[0])
     torch.library.opcheck(
         operators.temporal_branches_backward.default,
-        (grad, x, *moments, *affine, EPS, weights, 2, DILATIONS),
+        (grad, x, *maps, *moments, *affine, EPS, weights, 2, DILATIONS),
         test_utils=checks[2:],
     )
 
