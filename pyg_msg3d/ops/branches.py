@@ -90,18 +90,28 @@ def _branches(
     stride: int,
     dilations: Sequence[int],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    x = _mapped(x, maps, bias)
-    y, mean, rstd = torch.native_batch_norm(x, gamma, beta, None, None, True, 0.0, eps)
-    *branches, highest = y.relu_().split(weights[0].size(0), 1)
-    outs = []
-    for branch, weight, bias, dilation in zip(
-        branches, weights, biases, dilations, strict=True
-    ):
-        step, padding, spread = _settings(weight, stride, dilation)
-        outs.append(F.conv2d(branch, weight, bias, step, padding, spread))
-    outs.append(F.max_pool2d(highest, (3, 1), (stride, 1), (1, 0)))
-    out = torch.cat([*outs, last], dim=1)
-    return out.contiguous(memory_format=torch.channels_last), mean, rstd
+    # The result first: what is computed on the way then leaves no holes behind it.
+    out = _empty(last, maps.size(0) + last.size(1))
+    out[:, maps.size(0) :] = last
+    inner = _mapped(x, maps, bias)
+    y, mean, rstd = torch.native_batch_norm(
+        inner, gamma, beta, None, None, True, 0.0, eps
+    )
+    width = weights[0].size(0)
+    *branches, highest = y.relu_().split(width, 1)
+    for i, (branch, dilation) in enumerate(zip(branches, dilations, strict=True)):
+        step, padding, spread = _settings(weights[i], stride, dilation)
+        mine = F.conv2d(branch, weights[i], biases[i], step, padding, spread)
+        out[:, i * width : (i + 1) * width] = mine
+    mine = F.max_pool2d(highest, (3, 1), (stride, 1), (1, 0))
+    out[:, maps.size(0) - width : maps.size(0)] = mine
+    return out, mean, rstd
+
+
+def _empty(like: Tensor, channels: int) -> Tensor:
+    """``[B, channels, T, V]``, channels last in memory."""
+    b, _, t, v = like.shape
+    return like.new_empty(b, t, v, channels).permute(0, 3, 1, 2)
 
 
 @_branches.register_fake
@@ -118,8 +128,7 @@ def _(
     stride: int,
     dilations: Sequence[int],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    b, c, t, v = last.shape
-    out = x.new_empty(b, t, v, maps.size(0) + c).permute(0, 3, 1, 2)
+    out = _empty(last, maps.size(0) + last.size(1))
     moments = x.new_empty(2, maps.size(0), dtype=wide(x))
     return out, moments[0].clone(), moments[1].clone()
 
@@ -139,6 +148,7 @@ def _branches_backward(
     stride: int,
     dilations: Sequence[int],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor], list[Tensor]]:
+    to_x = _empty(x, x.size(1))
     inner = _mapped(x, maps, bias)
     y = F.batch_norm(inner, mean, rstd.pow(-2) - eps, gamma, beta, eps=eps).relu_()
     to_y = torch.empty_like(y)
@@ -165,10 +175,8 @@ def _branches_backward(
     to_inner, to_gamma, to_beta = torch.ops.aten.native_batch_norm_backward(
         to_y, inner, gamma, None, None, mean, rstd, True, eps, [True, True, True]
     )
-    to_x, to_maps = linear_backward(
-        to_inner.permute(0, 2, 3, 1), x.permute(0, 2, 3, 1), maps
-    )
-    to_x = to_x.permute(0, 3, 1, 2)
+    above, below, found = (t.permute(0, 2, 3, 1) for t in (to_inner, x, to_x))
+    _, to_maps = linear_backward(above, below, maps, found)
     return to_x, to_maps.contiguous(), to_gamma, to_beta, to_weights, to_biases
 
 

@@ -23,11 +23,16 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return out.permute(0, 2, 3, 1).reshape(*x.shape[:-1], weight.size(0))
 
 
-def linear_backward(grad: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """The gradients of :func:`linear` to the features and to the map."""
+def linear_backward(
+    grad: Tensor, x: Tensor, weight: Tensor, out: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The gradients of :func:`linear` to the features, in ``out`` if that is given, and
+    to the map."""
     if not convolves(x):
         above, below = grad.flatten(0, -2), x.flatten(0, -2)
-        return (above @ weight).view(x.shape), above.t() @ below
+        to_x = x.new_empty(x.shape) if out is None else out
+        torch.mm(above, weight, out=to_x.view(below.shape))
+        return to_x, above.t() @ below
     to_x, to_weight, _ = torch.ops.aten.convolution_backward(
         _as_image(grad),
         _as_image(x),
@@ -41,7 +46,8 @@ def linear_backward(grad: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Te
         1,
         [True, True, False],
     )
-    return to_x.permute(0, 2, 3, 1).reshape(x.shape), to_weight[:, :, 0, 0]
+    to_x = to_x.permute(0, 2, 3, 1).reshape(x.shape)
+    return to_x if out is None else out.copy_(to_x), to_weight[:, :, 0, 0]
 
 
 def _as_image(x: Tensor) -> Tensor:

@@ -108,12 +108,13 @@ def _backward(
         if mixer.lifted:
             slots = _to_slots(linear(part, weight), k)
             g, to_graph = mixer.backward(g, slots, needs_graph)
-            to_part, to_weight = linear_backward(_from_slots(g, k), part, weight)
+            g = _from_slots(g, k)
+            _, to_weight = linear_backward(g, part, weight, grad_x[chunk])
         else:
             slots = _from_slots(mixer.product(part), k)
             g, to_weight = linear_backward(g, slots, collapsing)
             to_part, to_graph = mixer.backward(_to_slots(g, k), part, needs_graph)
-        grad_x[chunk] = to_part
+            grad_x[chunk] = to_part
         grad_weight += to_weight
         if to_graph is not None:
             to_graph = to_graph.to(wide(x))
