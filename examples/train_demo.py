@@ -38,7 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--frames', type=int, default=24)
+    parser.add_argument('--frames', type=int, default=16)
     add_arguments(parser, DEFAULTS, leave_out=['seed'])
     # There is nothing to lose: the next two minutes make it again.
     add_arguments(parser, Run(run_dir=Path('runs/demo'), overwrite=True))

@@ -135,3 +135,37 @@ def test_model(tmp_path):
     assert all(line['device'] and line['commit'] and line['torch'] for line in lines)
     peaks = [float(line['peak_mb']) for line in lines if 'bf16' not in line['case']]
     assert all(10 < peak < 2000 for peak in peaks)
+
+
+def test_bf16_rounds_no_more_than_the_naive_model():
+    """Gradients under autocast, each against float32: steps of training fall between
+    them by chance, so that accuracies after a training say less."""
+    import torch
+    from naive import Naive
+
+    from pyg_msg3d import MSG3D
+
+    torch.manual_seed(0)
+    model = MSG3D(
+        'ntu-rgb+d',
+        13,
+        gcn_scales=4,
+        g3d_scales=3,
+        window_sizes=(3,),
+        channels=(12, 24),
+    )
+    x, labels = torch.randn(8, 2, 12, 25, 3), torch.arange(8)
+
+    def gradients(module, low):
+        model.zero_grad()
+        with torch.autocast('cpu', torch.bfloat16, enabled=low):
+            logits = module(x)
+        torch.nn.functional.cross_entropy(logits.float(), labels).backward()
+        return torch.cat([p.grad.flatten() for p in model.parameters()])
+
+    exact = gradients(model, False)
+    ours, naive = (
+        (gradients(module, True) - exact).norm() / exact.norm()
+        for module in (model, Naive(model))
+    )
+    assert 0 < ours <= 1.15 * naive

@@ -7,12 +7,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn import Buffer, Conv2d, Identity, Module, Parameter, Sequential
+from torch.nn import Buffer, Identity, Module, Parameter, Sequential
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pyg_msg3d.nn.adjacency import ScaleAdjacency
 from pyg_msg3d.nn.blocks import STGCBlock
 from pyg_msg3d.nn.mstcn import MSTCN
+from pyg_msg3d.nn.pointwise import Pointwise
 from pyg_msg3d.ops import ScaleGraph, choose_backend, to_matrix
 
 
@@ -152,10 +153,10 @@ def _scale(conv: Any, scale: Tensor, shift: Tensor) -> None:
     conv.bias = _frozen(conv.bias * scale + shift)
 
 
-def _side_by_side(convs: list[Any]) -> Conv2d:
+def _side_by_side(convs: list[Any]) -> Pointwise:
     """Several pointwise maps of one input as one."""
     out = sum(conv.out_channels for conv in convs)
-    conv = torch.nn.utils.skip_init(Conv2d, convs[0].in_channels, out, 1)
+    conv = Pointwise(convs[0].in_channels, out)
     conv.weight = _frozen(torch.cat([conv.weight for conv in convs]))
     conv.bias = _frozen(torch.cat([conv.bias for conv in convs]))
     return conv

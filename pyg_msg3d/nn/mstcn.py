@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import BatchNorm2d, Conv2d, MaxPool2d, Module, ModuleList, Sequential
 
 from pyg_msg3d.nn.batch_norm import is_local, normalise, track
+from pyg_msg3d.nn.pointwise import Pointwise
 from pyg_msg3d.ops import temporal_branches
 
 
@@ -75,7 +76,7 @@ class MSTCN(Module):
         self.activation = activation
         self.width = width
 
-        self.pointwise = Conv2d(in_channels, (branches - 1) * width, 1)
+        self.pointwise = Pointwise(in_channels, (branches - 1) * width)
         self.pointwise_norm = BatchNorm2d((branches - 1) * width)
         self.temporal = ModuleList(
             Conv2d(
@@ -90,7 +91,7 @@ class MSTCN(Module):
         )
         self.maximum = MaxPool2d((3, 1), stride=(stride, 1), padding=(1, 0))
         last = out_channels - (branches - 1) * width
-        self.shortcut = Conv2d(in_channels, last, 1)
+        self.shortcut = Pointwise(in_channels, last)
         self.norm = BatchNorm2d(out_channels)
 
         self.residual: Module | None = None
@@ -98,7 +99,7 @@ class MSTCN(Module):
             self.residual = torch.nn.Identity()
         elif residual:
             self.residual = Sequential(
-                Conv2d(in_channels, out_channels, 1),
+                Pointwise(in_channels, out_channels),
                 BatchNorm2d(out_channels),
             )
 
