@@ -101,7 +101,6 @@ def test_growth():
         ['ddp.py', '--clips', '2', '--frames', '10', '--repeats', '1'],
         ['operators.py', '--only', 'coco-17 K=6 tau=1', '--repeats', '2'],
         ['scaling.py', '--axes', 'scales', '--repeats', '1', '--plot', 'growth.png'],
-        ['data.py', '--files', '8', '--repeats', '1'],
     ],
     ids=lambda command: command[0],
 )
@@ -117,6 +116,21 @@ def test_runs(tmp_path, command):
     assert lines
     assert all(float(line['seconds']) > 0 and line['device'] for line in lines)
     assert ('--plot' in command) == (tmp_path / 'growth.png').exists()
+
+
+@pytest.mark.slow
+def test_data(tmp_path):
+    """That both sides agree, and that it measures what it says; not how fast."""
+    output = tmp_path / 'data.csv'
+    command = [sys.executable, BENCHMARKS / 'data.py', '--files', '8']
+    subprocess.run([*command, '--repeats', '3', '--output', output], check=True)
+    with output.open(newline='') as file:
+        lines = list(csv.DictReader(file))
+    cases = {line['case'] for line in lines}
+    assert cases == {'parsing', 'processing', 'feeding joint', 'feeding bone_motion'}
+    sides = {line['side'] for line in lines}
+    assert {'line by line', 'normalised at every epoch', 'from the store'} <= sides
+    assert all(float(line['per_second']) > 0 and line['device'] for line in lines)
 
 
 @pytest.mark.slow

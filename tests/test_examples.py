@@ -1,5 +1,4 @@
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
@@ -109,20 +108,3 @@ def test_half_written_folders_are_no_data_set(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_recordings(tmp_path, recordings())
     assert not (tmp_path / 'labels.csv').exists()
-
-
-@pytest.mark.slow
-def test_benchmark_of_data_runs():
-    """That both sides agree, and that it prints what it says; not how fast."""
-    arguments = ['--files', '8', '--repeats', '3']
-    run = subprocess.run(
-        [sys.executable, str(EXAMPLES.parent / 'benchmarks/data.py'), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert run.returncode == 0, run.stderr
-    out = run.stdout
-    for title in ('Parsing', 'Processing', 'Feeding', 'line by line', 'bone_motion'):
-        assert title in out
-    assert out.count('ratio') >= 4
