@@ -1,4 +1,4 @@
-"""Trains a small MS-G3D on the demo data: no download, about two minutes on two cores.
+"""Trains a small MS-G3D on the demo data: no download, 2 to 4 minutes on two cores.
 
     python examples/train_demo.py
 
@@ -40,7 +40,7 @@ def main() -> None:
     )
     parser.add_argument('--frames', type=int, default=16)
     add_arguments(parser, DEFAULTS, leave_out=['seed'])
-    # There is nothing to lose: the next two minutes make it again.
+    # There is nothing to lose: the next minutes make it again.
     add_arguments(parser, Run(run_dir=Path('runs/demo'), overwrite=True))
     args = parser.parse_args()
 

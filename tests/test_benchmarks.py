@@ -27,6 +27,16 @@ def test_gate():
     assert check.compare(recorded, {}, 0.15) == 2
 
 
+def test_gate_compares_with_the_lowest_of_several_processors():
+    import check
+
+    def line(side, speedup):
+        return {'case': 'a', 'side': side, 'speedup': speedup, 'speedup_q80': speedup}
+
+    lines = [line('pyg_msg3d', '3.5'), line('pyg_msg3d', '2.5'), line('naive', '1')]
+    assert check.speedups(lines) == {('a', 'pyg_msg3d'): (2.5, 2.5)}
+
+
 def test_ratios_are_those_within_a_round():
     import runner
 
