@@ -116,7 +116,7 @@ def _collapse(
     # The result first: what is computed on the way then leaves no holes behind it.
     out = h.new_empty(h.size(0), slots.windows, slots.joints, weight.size(0))
     for tile in slots.tiles():
-        out[tile] = linear(slots.activated(tile, norm).flatten(-2), weight)
+        linear(slots.activated(tile, norm).flatten(-2), weight, out=out[tile])
     return out
 
 

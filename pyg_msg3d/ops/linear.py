@@ -12,15 +12,25 @@ def convolves(x: Tensor) -> bool:
     return _AMD and x.device.type == 'cpu' and x.dtype != torch.float64
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def linear(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    out: Tensor | None = None,
+) -> Tensor:
     r"""A linear map of the last dimension, :math:`(*, C)` to :math:`(*, C')`: the same
     numbers as :func:`torch.nn.functional.linear`, where that is faster as a
     :math:`1 \times 1` convolution in channels-last layout, both of whose permutations
-    are views."""
+    are views. The result is written to ``out``, without gradients, if that is given."""
     if not convolves(x):
-        return F.linear(x, weight, bias)
-    out = F.conv2d(_as_image(x), weight[:, :, None, None], bias)
-    return out.permute(0, 2, 3, 1).reshape(*x.shape[:-1], weight.size(0))
+        if out is None or bias is not None or not out.is_contiguous():
+            y = F.linear(x, weight, bias)
+            return y if out is None else out.copy_(y)
+        torch.mm(x.flatten(0, -2), weight.t(), out=out.flatten(0, -2))
+        return out
+    y = F.conv2d(_as_image(x), weight[:, :, None, None], bias)
+    y = y.permute(0, 2, 3, 1).reshape(*x.shape[:-1], weight.size(0))
+    return y if out is None else out.copy_(y)
 
 
 def linear_backward(

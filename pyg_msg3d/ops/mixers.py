@@ -72,9 +72,9 @@ class Mixer(ABC):
         return *x.shape[:-2], self.num_targets, channels
 
     @abstractmethod
-    def product(self, h: Tensor) -> Tensor:
+    def product(self, h: Tensor, out: Tensor | None = None) -> Tensor:
         """``[n, S, C]`` to ``[n, S', C]``, over windows ``[n, T, S, C]`` to
-        ``[n, T', S', C]``."""
+        ``[n, T', S', C]``, in ``out`` if that is given."""
 
     @abstractmethod
     def backward(
@@ -124,8 +124,8 @@ def _swapped(matrix: Tensor, num_sources: int) -> Tensor:
 class DenseFrames(_Dense):
     """A full matrix within every frame."""
 
-    def product(self, h: Tensor) -> Tensor:
-        return per_frame(self.matrix, h)
+    def product(self, h: Tensor, out: Tensor | None = None) -> Tensor:
+        return per_frame(self.matrix, h, out)
 
     def backward(
         self, grad: Tensor, h: Tensor, needs_graph: bool
@@ -152,8 +152,8 @@ class DenseWindows(_Dense):
         clips, frames, *rest = super().shape(x, weight)
         return clips, self.window.count(frames), *rest
 
-    def product(self, h: Tensor) -> Tensor:
-        return dense_product(h, self.matrix, self.window)
+    def product(self, h: Tensor, out: Tensor | None = None) -> Tensor:
+        return dense_product(h, self.matrix, self.window, out)
 
     def backward(
         self, grad: Tensor, h: Tensor, needs_graph: bool
@@ -180,9 +180,9 @@ class SparseFrames(Mixer):
             self.row, self.column = graph.target * k + graph.scale, graph.source
             self.rowptr, self.colptr = graph.rowptr, graph.colptr[::k]
 
-    def product(self, h: Tensor) -> Tensor:
+    def product(self, h: Tensor, out: Tensor | None = None) -> Tensor:
         kernel = get_kernel(self.kernel)
-        return kernel.product(h, self.rowptr, self.column, self.weight)
+        return kernel.product(h, self.rowptr, self.column, self.weight, out)
 
     def backward(
         self, grad: Tensor, h: Tensor, needs_graph: bool

@@ -78,14 +78,13 @@ def multi_scale_product(
 def _forward(x: Tensor, weight: Tensor, mixer: Mixer) -> Tensor:
     # The result first: what is computed on the way then leaves no holes behind it.
     out = x.new_empty(mixer.shape(x, weight))
+    k = mixer.num_scales
+    maps = weight if mixer.lifted else _collapsing(weight, k)
     for chunk in _chunks(x, weight, mixer):
-        part = x[chunk]
         if mixer.lifted:
-            result = mixer.product(_to_slots(linear(part, weight), mixer.num_scales))
+            mixer.product(_to_slots(linear(x[chunk], maps), k), out[chunk])
         else:
-            slots = _from_slots(mixer.product(part), mixer.num_scales)
-            result = linear(slots, _collapsing(weight, mixer.num_scales))
-        out[chunk] = result
+            linear(_from_slots(mixer.product(x[chunk]), k), maps, out=out[chunk])
     return out
 
 

@@ -7,10 +7,16 @@ from pyg_msg3d.ops.chunks import chunks, wide
 from pyg_msg3d.ops.scale_graph import pointers
 
 
-def product(x: Tensor, pointer: Tensor, column: Tensor, value: Tensor) -> Tensor:
+def product(
+    x: Tensor,
+    pointer: Tensor,
+    column: Tensor,
+    value: Tensor,
+    out: Tensor | None = None,
+) -> Tensor:
     """The sparse matrix times the features of each frame, ``[n, S, C]`` to
-    ``[n, S', C]``. Row ``i`` of the matrix holds the entries ``pointer[i]`` to
-    ``pointer[i + 1]``."""
+    ``[n, S', C]``, in ``out`` if that is given. Row ``i`` of the matrix holds the
+    entries ``pointer[i]`` to ``pointer[i + 1]``."""
     dtype = x.dtype
     if x.device.type == 'cpu' and dtype in (torch.float16, torch.bfloat16):
         # Which the product on the CPU does not have.
@@ -19,11 +25,16 @@ def product(x: Tensor, pointer: Tensor, column: Tensor, value: Tensor) -> Tensor
     matrix = torch.sparse_csr_tensor(
         pointer, column, value, size, check_invariants=False
     )
-    out = x.new_empty(x.size(0), size[0], x.size(2))
+    if out is None or out.dtype != x.dtype:
+        y = x.new_empty(x.size(0), size[0], x.size(2))
+    else:
+        y = out
     # Frame by frame: side by side they would have to be transposed before and after.
-    for frame, result in zip(x.unbind(), out.unbind(), strict=True):
+    for frame, result in zip(x.unbind(), y.unbind(), strict=True):
         torch.mm(matrix, frame, out=result)
-    return out.to(dtype)
+    if out is None or y is out:
+        return y.to(dtype)
+    return out.copy_(y)
 
 
 def weight_gradient(grad: Tensor, x: Tensor, row: Tensor, column: Tensor) -> Tensor:

@@ -17,7 +17,12 @@ def to_matrix(
     return matrix.view(num_targets, num_sources)
 
 
-def dense_product(x: Tensor, matrix: Tensor, window: Window | None = None) -> Tensor:
+def dense_product(
+    x: Tensor,
+    matrix: Tensor,
+    window: Window | None = None,
+    out: Tensor | None = None,
+) -> Tensor:
     r"""Multiplies every frame, or every window of frames, by one matrix.
 
     .. math::
@@ -31,6 +36,8 @@ def dense_product(x: Tensor, matrix: Tensor, window: Window | None = None) -> Te
     output channel :math:`i`, input channel :math:`j`, tap :math:`t` is
     :math:`A_{i, t S + j}`. Elsewhere they are one product for each :math:`t`, over all
     frames at once. Either way only windows of a few channels are unfolded in memory.
+    The result over windows of clips of one dimension is written to ``out``, without
+    gradients, if that is given.
 
     Shapes:
         - **x:** :math:`(*, S, C)`, over windows :math:`(*, T, S, C)`
@@ -41,12 +48,14 @@ def dense_product(x: Tensor, matrix: Tensor, window: Window | None = None) -> Te
         return torch.matmul(matrix, x)
     clips = x.reshape(-1, *x.shape[-3:])
     if convolves(x):
-        out = _convolved(clips, matrix, window)
+        y = _convolved(clips, matrix, window)
     elif _is_narrow(x):
-        out = _unfolded(clips, matrix, window)
+        y = _unfolded(clips, matrix, window)
     else:
-        out = _by_taps(clips, matrix, window)
-    return out.view(*x.shape[:-3], *out.shape[1:])
+        y = _by_taps(clips, matrix, window, out)
+    if out is not None:
+        return out if y is out else out.copy_(y)
+    return y.view(*x.shape[:-3], *y.shape[1:])
 
 
 def windows_backward(
@@ -64,13 +73,15 @@ def windows_backward(
 # Within frames ------------------------------------------------------------------------
 
 
-def per_frame(matrix: Tensor, x: Tensor) -> Tensor:
-    """``[S', S]`` times each of ``[n, S, C]``."""
+def per_frame(matrix: Tensor, x: Tensor, out: Tensor | None = None) -> Tensor:
+    """``[S', S]`` times each of ``[n, S, C]``, in ``out`` if that is given."""
     if _is_narrow(x):
-        out = matrix @ _side_by_side(x)
-        return out.unflatten(1, (x.size(0), -1)).transpose(0, 1)
+        y = matrix @ _side_by_side(x)
+        y = y.unflatten(1, (x.size(0), -1)).transpose(0, 1)
+        return y if out is None else out.copy_(y)
     # Not matmul, which transposes all features where a matrix is to be learned.
-    return torch.bmm(matrix.expand(x.size(0), -1, -1), x)
+    each = matrix.expand(x.size(0), -1, -1)
+    return torch.bmm(each, x) if out is None else torch.bmm(each, x, out=out)
 
 
 def frames_backward(
@@ -123,8 +134,11 @@ def _unfolded_backward(
 # As one product for each frame of a window --------------------------------------------
 
 
-def _by_taps(x: Tensor, matrix: Tensor, window: Window) -> Tensor:
-    out = x.new_zeros(x.size(0), window.count(x.size(1)), matrix.size(0), x.size(-1))
+def _by_taps(
+    x: Tensor, matrix: Tensor, window: Window, out: Tensor | None = None
+) -> Tensor:
+    shape = x.size(0), window.count(x.size(1)), matrix.size(0), x.size(-1)
+    out = x.new_zeros(shape) if out is None else out.zero_()
     for slot, tap in enumerate(matrix.chunk(window.size, 1)):
         windows, frames = window.tap(slot, x.size(1))
         for clip in range(x.size(0)):

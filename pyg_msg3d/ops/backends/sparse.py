@@ -16,9 +16,14 @@ class Kernel(Protocol):
     """What computes products with a sparse matrix, given by its rows."""
 
     def product(
-        self, x: Tensor, pointer: Tensor, column: Tensor, value: Tensor
+        self,
+        x: Tensor,
+        pointer: Tensor,
+        column: Tensor,
+        value: Tensor,
+        out: Tensor | None = None,
     ) -> Tensor:
-        """``[n, S, C]`` to ``[n, S', C]``."""
+        """``[n, S, C]`` to ``[n, S', C]``, in ``out`` if that is given."""
 
     def weight_gradient(
         self, grad: Tensor, x: Tensor, row: Tensor, column: Tensor

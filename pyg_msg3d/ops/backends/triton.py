@@ -82,14 +82,20 @@ def weight_gradient_kernel(
     tl.store(out + split * num_edges + edge, tl.sum(total, axis=0))
 
 
-def product(x: Tensor, pointer: Tensor, column: Tensor, value: Tensor) -> Tensor:
+def product(
+    x: Tensor,
+    pointer: Tensor,
+    column: Tensor,
+    value: Tensor,
+    out: Tensor | None = None,
+) -> Tensor:
     """The sparse matrix times the features of each frame, ``[n, S, C]`` to
-    ``[n, S', C]``. Row ``i`` of the matrix holds the entries ``pointer[i]`` to
-    ``pointer[i + 1]``."""
+    ``[n, S', C]``, in ``out`` if that is given, contiguous. Row ``i`` of the matrix
+    holds the entries ``pointer[i]`` to ``pointer[i + 1]``."""
     x = x.contiguous()
     frames, num_sources, channels = x.shape
     num_rows = pointer.numel() - 1
-    out = x.new_empty(frames, num_rows, channels)
+    out = x.new_empty(frames, num_rows, channels) if out is None else out
     if out.numel() == 0:
         return out
     blocks = triton.cdiv(channels, BLOCK_CHANNELS)
