@@ -3,7 +3,7 @@ from torch import Tensor
 from torch.nn import Module, Parameter
 from torch.nn.functional import pad
 
-from pyg_msg3d.ops import ScaleGraph, to_matrix
+from pyg_msg3d.ops import ScaleGraph, choose_backend
 
 _EDGES = ScaleGraph._fields[:-3]
 
@@ -27,7 +27,8 @@ class ScaleAdjacency(Module):
 
     Returns of a call:
         What an operator takes as its graph: a full matrix :math:`(S', S K)`, or
-        without a residual a :class:`~pyg_msg3d.ops.ScaleGraph`.
+        without a residual, where a sparse product is faster, a
+        :class:`~pyg_msg3d.ops.ScaleGraph`.
     """
 
     matrix: Tensor
@@ -46,21 +47,17 @@ class ScaleAdjacency(Module):
         super().__init__()
         self.sizes = num_sources, num_targets, num_scales
         source, target = edge_index
+        graph = ScaleGraph.build(source, target, edge_type, edge_weight, *self.sizes)
         # The graph comes from the skeleton, so it stays out of checkpoints.
         if not residual:
-            graph = ScaleGraph.build(
-                source, target, edge_type, edge_weight, *self.sizes
-            )
             for name, value in zip(_EDGES, graph[:-3], strict=True):
                 self.register_buffer(name, value, persistent=False)
             self.register_parameter('residual', None)
         else:
-            slots = num_sources * num_scales
-            matrix = to_matrix(
-                source * num_scales + edge_type, target, edge_weight, slots, num_targets
+            self.register_buffer('matrix', graph.to_matrix(), persistent=False)
+            self.residual = Parameter(
+                torch.empty(num_sources, num_sources * num_scales)
             )
-            self.register_buffer('matrix', matrix, persistent=False)
-            self.residual = Parameter(torch.empty(num_sources, slots))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -72,12 +69,18 @@ class ScaleAdjacency(Module):
         """The graph, in a form that the operators take."""
         if self.residual is None:
             edges = [getattr(self, name) for name in _EDGES]
-            return ScaleGraph(*edges, *self.sizes)  # type: ignore[call-arg]
+            graph = ScaleGraph(*edges, *self.sizes)  # type: ignore[call-arg]
+            return graph.to_matrix() if self._is_full(graph) else graph
         num_sources, num_targets, _ = self.sizes
         residual: Tensor = self.residual
         if num_targets > num_sources:
             residual = pad(residual, (0, 0, 0, num_targets - num_sources))
         return self.matrix + residual
+
+    def _is_full(self, graph: ScaleGraph) -> bool:
+        """Whether the product with the full matrix is faster."""
+        entries = graph.num_sources * graph.num_scales * graph.num_targets
+        return choose_backend(graph.weight, graph.weight.numel(), entries) == 'dense'
 
     def extra_repr(self) -> str:
         """What a printed model says of it."""

@@ -14,7 +14,7 @@ from pyg_msg3d.nn.adjacency import ScaleAdjacency
 from pyg_msg3d.nn.blocks import STGCBlock
 from pyg_msg3d.nn.mstcn import MSTCN
 from pyg_msg3d.nn.pointwise import Pointwise
-from pyg_msg3d.ops import ScaleGraph, choose_backend, to_matrix
+from pyg_msg3d.ops import ScaleGraph
 
 
 def fuse(block: Any) -> STGCBlock:
@@ -58,23 +58,13 @@ def _frozen(x: Tensor) -> Parameter:
 
 
 class FusedAdjacency(Module):
-    """A :class:`ScaleAdjacency` that is computed once: a full matrix where that is
-    what the operators would make of it, else the edges."""
+    """A :class:`ScaleAdjacency` whose matrix, if it has one, is computed once."""
 
     def __init__(self, adjacency: ScaleAdjacency) -> None:
         super().__init__()
         graph = adjacency()
-        if isinstance(graph, ScaleGraph):
-            self.edges: ScaleAdjacency | None = adjacency
-            entries = graph.num_sources * graph.num_scales * graph.num_targets
-            if choose_backend(graph.weight, graph.weight.numel(), entries) == 'dense':
-                slot = graph.source * graph.num_scales + graph.scale
-                slots = graph.num_sources * graph.num_scales
-                graph = to_matrix(
-                    slot, graph.target, graph.weight, slots, graph.num_targets
-                )
+        self.edges = None if isinstance(graph, Tensor) else adjacency
         if isinstance(graph, Tensor):
-            self.edges = None
             self.matrix = Buffer(graph.detach())
 
     def forward(self) -> Tensor | ScaleGraph:

@@ -15,6 +15,7 @@ from pyg_msg3d.ops import (
     collapse_windows,
     combine,
     linear,
+    sum_windows,
     window_moments,
 )
 
@@ -167,11 +168,9 @@ class G3DConv(MultiScaleMessagePassing):
         if self.embed is not None:
             x = normalise(self.embed_norm, self.embed(x))
         lead, tau, num_joints = x.shape[:-3], self.window.size, x.size(-2)
+        x, own = x.reshape(-1, *x.shape[-3:]), None
         if self.factored:
-            h = self.multi_scale(
-                x, edge_index, edge_type, edge_weight, num_targets=2 * num_joints
-            )
-            h, window = h.reshape(-1, *h.shape[-3:]), self.window
+            h, own = self._in_factors(x, edge_index, edge_type, edge_weight)
         else:
             if (
                 isinstance(edge_index, Tensor)
@@ -185,24 +184,55 @@ class G3DConv(MultiScaleMessagePassing):
             else:
                 h = self.multi_scale(x, edge_index, edge_type, edge_weight, self.window)
                 h = h.unflatten(-2, (tau, -1)).transpose(-3, -2).contiguous()
-            h, window = h.reshape(-1, *h.shape[-4:]), None
-        out = self._collapse(h, window, num_joints)
+        out = self._collapse(h, own)
         return out.view(*lead, *out.shape[1:])
 
-    def _collapse(self, h: Tensor, window: Window | None, num_joints: int) -> Tensor:
+    def _in_factors(
+        self,
+        x: Tensor,
+        edge_index: Adj | ScaleGraph,
+        edge_type: OptTensor,
+        edge_weight: OptTensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Equation (5) in two parts: what all frames of each window share
+        ``[B, T', V, C]``, and what each frame has of its own ``[B, T, V, C]``."""
+        num_joints, k = x.size(-2), self.num_scales
+        # Joints have maps of their own where these are no larger than the K slots of
+        # all frames would be.
+        num_slots = k * x.size(0) * x.size(1)
+        if is_full_matrix(edge_index) and x.size(-1) <= num_slots:
+            self._check_matrix(edge_index, num_joints, 2 * num_joints)
+            self.lin.materialize(x)
+            full, own = edge_index.chunk(2)
+            # Windows are summed up first, since there are fewer of them than frames;
+            # and all scales of a joint by itself are one map.
+            shared = self.multi_scale(sum_windows(x, self.window), full)
+            own = own.unflatten(1, (num_joints, k)).diagonal()
+            maps = torch.einsum(
+                'kv,koc->vco', own, self.lin.weight.unflatten(0, (k, -1))
+            )
+            return shared, torch.einsum('btvc,vco->btvo', x, maps)
+        h = self.multi_scale(
+            x, edge_index, edge_type, edge_weight, num_targets=2 * num_joints
+        )
+        shared, own = h.chunk(2, -2)
+        return sum_windows(shared, self.window), own
+
+    def _collapse(self, h: Tensor, own: Tensor | None) -> Tensor:
         """Equation (6), from the sums of windows, or from their two parts."""
+        window = None if own is None else self.window
         norm, weight, bias = self.norm.module, self.collapse.weight, self.collapse.bias
         if not is_local(norm):
             # Statistics over all processes are torch's affair.
-            h = h if window is None else combine(h, window)
+            h = h if own is None else combine(h, own, self.window)
             # In the type of the product, which autocast may have chosen.
             h = h if self.bias is None else h + self.bias.to(h.dtype)
             return linear(normalise(self.norm, h).flatten(-2), weight, bias)
         # The bias comes before a normalisation: it moves the mean that is subtracted.
         if norm.training:
-            mean, variance = window_moments(h, window)
-            frames = self.window.count(h.size(1)) if window else h.size(1)
-            count = h.size(0) * frames * num_joints * self.window.size
+            mean, variance = window_moments(h, own, window)
+            clips, windows, num_joints = h.shape[:3]
+            count = clips * windows * num_joints * self.window.size
             if self.bias is not None:
                 # No gradient but zero, which optimisers and processes still wait for.
                 mean = mean + (self.bias - self.bias.detach())
@@ -220,6 +250,7 @@ class G3DConv(MultiScaleMessagePassing):
             norm.bias,
             weight,
             bias,
+            own,
             window,
             norm.training,
         )

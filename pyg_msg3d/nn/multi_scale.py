@@ -1,4 +1,4 @@
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ from pyg_msg3d.ops import (
 )
 
 
-def is_full_matrix(graph: Adj | ScaleGraph) -> bool:
+def is_full_matrix(graph: Adj | ScaleGraph) -> TypeGuard[Tensor]:
     """Whether a graph is given as a matrix that is not sparse."""
     return (
         isinstance(graph, Tensor)

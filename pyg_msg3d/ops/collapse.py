@@ -25,6 +25,7 @@ def collapse_windows(
     beta: Tensor,
     weight: Tensor,
     bias: Tensor | None,
+    own: Tensor | None = None,
     window: Window | None = None,
     training: bool = False,
 ) -> Tensor:
@@ -41,43 +42,52 @@ def collapse_windows(
 
     All three are done clip by clip, and again in the backward pass, so that next to
     :math:`\mathbf{h}` nothing of its size, :math:`\tau` times that of the features, is
-    kept. With a window, :math:`\mathbf{h}` is not kept either, but put together by
-    :func:`combine` each time.
+    kept. In two parts, :math:`\mathbf{h}` is not kept either, but put together each
+    time, as :func:`combine` does.
 
     Args:
-        h (Tensor): The sums of windows, or the parts that :func:`combine` takes.
+        h (Tensor): The sums of windows, or what the frames of each share.
         mean, variance (Tensor): Those of each channel.
         eps (float): Added to the variance.
         gamma, beta (Tensor): Scale and shift of each channel.
         weight (Tensor): The maps :math:`\mathbf{\Phi}_t`, side by side.
         bias (Tensor, optional): :math:`\mathbf{c}`.
-        window (Window, optional): The window of the parts. (default: :obj:`None`)
+        own (Tensor, optional): What each frame has of its own.
+            (default: :obj:`None`)
+        window (Window, optional): The window, if there are two parts.
+            (default: :obj:`None`)
         training (bool, optional): Mean and variance are those of :math:`\mathbf{h}`
             (:func:`window_moments`), and gradients flow through them.
             (default: :obj:`False`)
 
     Shapes:
-        - **h:** :math:`(B, T', V, \tau, C)`, with a window :math:`(B, T, 2 V, C)`
+        - **h:** :math:`(B, T', V, \tau, C)`, in two parts :math:`(B, T', V, C)`
+        - **own:** :math:`(B, T, V, C)`
         - **mean, variance, gamma, beta:** :math:`(C)`
         - **weight:** :math:`(C', \tau C)`
         - **output:** :math:`(B, T', V, C')`
     """
     size = list(window or ())
     out = _collapse(
-        h, mean, variance, eps, gamma, beta, weight.to(h.dtype), size, training
+        h, own, mean, variance, eps, gamma, beta, weight.to(h.dtype), size, training
     )
     return out if bias is None else out.add_(bias.to(out.dtype))
 
 
-def window_moments(h: Tensor, window: Window | None = None) -> tuple[Tensor, Tensor]:
+def window_moments(
+    h: Tensor, own: Tensor | None = None, window: Window | None = None
+) -> tuple[Tensor, Tensor]:
     """Mean and variance (biased) of each channel over clips, windows, joints and
     frames, for :func:`collapse_windows`; no gradients."""
-    return _moments(h.detach(), list(window or ()))
+    own = None if own is None else own.detach()
+    return _moments(h.detach(), own, list(window or ()))
 
 
 @torch.library.custom_op('pyg_msg3d::window_moments', mutates_args=())
-def _moments(h: Tensor, window: Sequence[int]) -> tuple[Tensor, Tensor]:
-    slots = slots_of(h, window)
+def _moments(
+    h: Tensor, own: Tensor | None, window: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    slots = slots_of(h, own, window)
     means, variances, counts = [], [], []
     for tile in slots.tiles():
         mean, variance = slots.moments(tile)
@@ -94,7 +104,7 @@ def _moments(h: Tensor, window: Sequence[int]) -> tuple[Tensor, Tensor]:
 
 
 @_moments.register_fake
-def _(h: Tensor, window: Sequence[int]) -> tuple[Tensor, Tensor]:
+def _(h: Tensor, own: Tensor | None, window: Sequence[int]) -> tuple[Tensor, Tensor]:
     moments = h.new_empty(2, h.size(-1), dtype=wide(h))
     return moments[0].clone(), moments[1].clone()
 
@@ -102,6 +112,7 @@ def _(h: Tensor, window: Sequence[int]) -> tuple[Tensor, Tensor]:
 @torch.library.custom_op('pyg_msg3d::collapse_windows', mutates_args=())
 def _collapse(
     h: Tensor,
+    own: Tensor | None,
     mean: Tensor,
     variance: Tensor,
     eps: float,
@@ -111,7 +122,7 @@ def _collapse(
     window: Sequence[int],
     training: bool,
 ) -> Tensor:
-    slots = slots_of(h, window)
+    slots = slots_of(h, own, window)
     norm = Normalisation(mean, variance, eps, gamma, beta)
     # The result first: what is computed on the way then leaves no holes behind it.
     out = h.new_empty(h.size(0), slots.windows, slots.joints, weight.size(0))
@@ -123,6 +134,7 @@ def _collapse(
 @_collapse.register_fake
 def _(
     h: Tensor,
+    own: Tensor | None,
     mean: Tensor,
     variance: Tensor,
     eps: float,
@@ -132,7 +144,7 @@ def _(
     window: Sequence[int],
     training: bool,
 ) -> Tensor:
-    slots = slots_of(h, window)
+    slots = slots_of(h, own, window)
     return h.new_empty(h.size(0), slots.windows, slots.joints, weight.size(0))
 
 
@@ -140,6 +152,7 @@ def _(
 def _collapse_backward(
     grad: Tensor,
     h: Tensor,
+    own: Tensor | None,
     mean: Tensor,
     variance: Tensor,
     eps: float,
@@ -148,12 +161,10 @@ def _collapse_backward(
     weight: Tensor,
     window: Sequence[int],
     training: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    slots = slots_of(h, window)
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    slots = slots_of(h, own, window)
     norm = Normalisation(mean, variance, eps, gamma, beta)
-    # Frames are part of several windows, whose gradients add up.
-    new = torch.zeros_like if window else torch.empty_like
-    to_h = new(h, memory_format=torch.contiguous_format)
+    to = slots.new_gradients()
     to_gamma, to_beta = torch.zeros_like(mean), torch.zeros_like(mean)
     to_weight = torch.zeros_like(weight, dtype=wide(h))
     for tile in slots.tiles():
@@ -162,22 +173,23 @@ def _collapse_backward(
         to_weight += mine
         to_y = to_y.view(y.shape)
         torch.ops.aten.threshold_backward.grad_input(to_y, y, 0, grad_input=to_y)
-        mine, own = slots.add_gradient(to_y, tile, norm, to_h)
-        to_gamma += mine
-        to_beta += own
+        gamma_part, beta_part = slots.add_gradient(to_y, tile, norm, to)
+        to_gamma += gamma_part
+        to_beta += beta_part
     line = None
     if training:
         # What flows through mean and variance needs the sums over all clips.
         slope = -norm.scale * norm.rstd * to_gamma / slots.count
         line = slope, -norm.scale * to_beta / slots.count - mean * slope
-    slots.finish_gradient(to_h, norm.scale, line)
-    return to_h, to_gamma, to_beta, to_weight.to(weight.dtype)
+    slots.finish_gradient(to, norm.scale, line)
+    return *to, to_gamma, to_beta, to_weight.to(weight.dtype)
 
 
 @_collapse_backward.register_fake
 def _(
     grad: Tensor,
     h: Tensor,
+    own: Tensor | None,
     mean: Tensor,
     variance: Tensor,
     eps: float,
@@ -186,27 +198,28 @@ def _(
     weight: Tensor,
     window: Sequence[int],
     training: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    like = (h, mean, mean, weight)
-    a, b, c, d = (x.new_empty(x.shape) for x in like)
-    return a, b, c, d
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    to_own = h.new_empty(0 if own is None else own.shape)
+    a, b, c, d = (x.new_empty(x.shape) for x in (h, mean, mean, weight))
+    return a, to_own, b, c, d
 
 
 def _save(ctx: Any, inputs: tuple, output: Tensor) -> None:
-    h, mean, variance, ctx.eps, *tensors, ctx.window, ctx.training = inputs
-    ctx.save_for_backward(h, mean, variance, *tensors)
+    h, own, mean, variance, ctx.eps, *tensors, ctx.window, ctx.training = inputs
+    ctx.save_for_backward(h, own, mean, variance, *tensors)
 
 
 def _differentiate(ctx: Any, grad: Tensor) -> tuple:
-    h, mean, variance, gamma, beta, weight = ctx.saved_tensors
-    to_h, to_gamma, to_beta, to_weight = _collapse_backward(
-        grad.contiguous(), h, mean, variance, ctx.eps, gamma, beta, weight,
+    h, own, mean, variance, gamma, beta, weight = ctx.saved_tensors
+    to_h, to_own, to_gamma, to_beta, to_weight = _collapse_backward(
+        grad.contiguous(), h, own, mean, variance, ctx.eps, gamma, beta, weight,
         ctx.window, ctx.training,
     )  # fmt: skip
     # Of a batch's own mean nothing depends on where it lies.
     to_mean = -to_beta * gamma * (variance + ctx.eps).rsqrt()
     to_mean = torch.zeros_like(to_beta) if ctx.training else to_mean
-    return to_h, to_mean, None, None, to_gamma, to_beta, to_weight, None, None
+    to_own = None if own is None else to_own
+    return to_h, to_own, to_mean, None, None, to_gamma, to_beta, to_weight, None, None
 
 
 _collapse.register_autograd(_differentiate, setup_context=_save)
@@ -215,6 +228,7 @@ _collapse.register_autograd(_differentiate, setup_context=_save)
 @register_flop_formula(torch.ops.pyg_msg3d.collapse_windows)
 def _(
     h: Shape,
+    own: Shape | None,
     mean: Shape,
     variance: Shape,
     eps: float,

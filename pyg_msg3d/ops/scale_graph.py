@@ -3,6 +3,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pyg_msg3d.ops.backends.dense import to_matrix
+
 
 class ScaleGraph(NamedTuple):
     """The edges of a multi-scale graph, sorted once for all the products that use them:
@@ -46,6 +48,12 @@ class ScaleGraph(NamedTuple):
     def edge_index(self) -> Tensor:
         """The edges, as PyG has them ``[2, E]``."""
         return torch.stack([self.source, self.target])
+
+    def to_matrix(self) -> Tensor:
+        """The same as a full matrix ``[S', S K]``, column ``u K + k``."""
+        slot = self.source * self.num_scales + self.scale
+        num_slots = self.num_sources * self.num_scales
+        return to_matrix(slot, self.target, self.weight, num_slots, self.num_targets)
 
     @classmethod
     def build(

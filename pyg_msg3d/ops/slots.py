@@ -1,5 +1,5 @@
-"""The sums of windows, :math:`\\tau` slots a window, as they are kept: whole, or in two
-parts of which every frame is needed once."""
+"""The sums of windows, :math:`\\tau` slots a window, as they are kept: whole, or what
+the frames of a window share and what each has of its own."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -10,10 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pyg_msg3d.ops.chunks import tiles, wide
+from pyg_msg3d.ops.factored import banded, over_frames
 from pyg_msg3d.ops.window import Window
 
 Tile = tuple[slice, slice]
 """Some clips, and some of their windows."""
+
+Gradients = tuple[Tensor, Tensor]
+"""To what is kept of the sums: the second is empty where they are kept whole."""
 
 
 class Normalisation(NamedTuple):
@@ -47,6 +51,10 @@ class Slots(ABC):
     def __init__(self, h: Tensor) -> None:
         self.h = h
 
+    @abstractmethod
+    def new_gradients(self) -> Gradients:
+        """Memory for the gradients to what is kept."""
+
     @property
     def count(self) -> int:
         """How many there are of each channel."""
@@ -67,22 +75,23 @@ class Slots(ABC):
 
     @abstractmethod
     def add_gradient(
-        self, grad: Tensor, tile: Tile, norm: Normalisation, to_h: Tensor
+        self, grad: Tensor, tile: Tile, norm: Normalisation, to: Gradients
     ) -> tuple[Tensor, Tensor]:
-        """Adds the gradient to a tile, not yet scaled, to that of all, ``to_h``;
-        returns those to gamma and beta."""
+        """Adds the gradient to a tile, not yet scaled, to that of all; returns those to
+        gamma and beta."""
 
     @abstractmethod
     def finish_gradient(
-        self, to_h: Tensor, scale: Tensor, line: tuple[Tensor, Tensor] | None
+        self, to: Gradients, scale: Tensor, line: tuple[Tensor, Tensor] | None
     ) -> None:
         """Scales the gradient and, with a slope and an offset, adds those of the line
         ``offset + slope * s``, in place."""
 
 
-def slots_of(h: Tensor, window: Sequence[int]) -> Slots:
-    """The sums ``[B, T', V, tau, C]``, or with a window in parts ``[B, T, 2 V, C]``."""
-    return FactoredSlots(h, Window(*window)) if window else WholeSlots(h)
+def slots_of(h: Tensor, own: Tensor | None, window: Sequence[int]) -> Slots:
+    """The sums ``[B, T', V, tau, C]``, or what their windows share
+    ``[B, T', V, C]`` and what their frames have of their own ``[B, T, V, C]``."""
+    return WholeSlots(h) if own is None else FactoredSlots(h, own, Window(*window))
 
 
 class WholeSlots(Slots):
@@ -91,6 +100,10 @@ class WholeSlots(Slots):
     def __init__(self, h: Tensor) -> None:
         super().__init__(h)
         _, self.windows, self.joints, self.tau, _ = h.shape
+
+    def new_gradients(self) -> Gradients:
+        to_h = torch.empty_like(self.h, memory_format=torch.contiguous_format)
+        return to_h, self.h.new_empty(0)
 
     def moments(self, tile: Tile) -> tuple[Tensor, Tensor]:
         s = self.h[tile].flatten(0, -2).to(wide(self.h))
@@ -106,10 +119,10 @@ class WholeSlots(Slots):
         return y.relu_().view(s.shape)
 
     def add_gradient(
-        self, grad: Tensor, tile: Tile, norm: Normalisation, to_h: Tensor
+        self, grad: Tensor, tile: Tile, norm: Normalisation, to: Gradients
     ) -> tuple[Tensor, Tensor]:
         mean, variance, eps, gamma, _ = norm
-        to_h[tile] = grad
+        to[0][tile] = grad
         _, to_gamma, to_beta = torch.ops.aten.native_batch_norm_backward(
             grad.flatten(0, -2), self.h[tile].flatten(0, -2), gamma, mean, variance,
             None, None, False, eps, [False, True, True],
@@ -117,10 +130,10 @@ class WholeSlots(Slots):
         return to_gamma, to_beta
 
     def finish_gradient(
-        self, to_h: Tensor, scale: Tensor, line: tuple[Tensor, Tensor] | None
+        self, to: Gradients, scale: Tensor, line: tuple[Tensor, Tensor] | None
     ) -> None:
         for tile in self.tiles():
-            part = to_h[tile].mul_(scale)
+            part = to[0][tile].mul_(scale)
             if line is not None:
                 slope, offset = line
                 part.addcmul_(self.h[tile], slope).add_(offset)
@@ -134,29 +147,30 @@ class FactoredSlots(Slots):
     the matrix ``W`` that is one where a window has a frame.
     """
 
-    # So many that these products cost little.
-    _MOST_WINDOWS = 64
-
-    def __init__(self, h: Tensor, window: Window) -> None:
-        super().__init__(h)
-        self.window = window
-        self.windows = window.count(h.size(1))
-        self.joints, self.tau = h.size(2) // 2, window.size
+    def __init__(self, shared: Tensor, own: Tensor, window: Window) -> None:
+        super().__init__(shared)
+        self.own, self.window = own, window
+        _, self.windows, self.joints, _ = shared.shape
+        self.tau = window.size
 
     def tiles(self) -> list[Tile]:
-        most = self._MOST_WINDOWS
         return [
-            (clips, slice(first, min(first + most, windows.stop)))
+            (clips, slice(windows.start + some.start, windows.start + some.stop))
             for clips, windows in super().tiles()
-            for first in range(windows.start, windows.stop, most)
+            for some in banded(windows.stop - windows.start)
         ]
+
+    def new_gradients(self) -> Gradients:
+        to_shared = torch.empty_like(self.h, memory_format=torch.contiguous_format)
+        # Frames are part of several windows, whose gradients add up.
+        return to_shared, self.own.new_zeros(self.own.shape)
 
     def moments(self, tile: Tile) -> tuple[Tensor, Tensor]:
         # Of shared and own values apart, each less its mean a and b:
         # sum (a + b)^2 = tau sum a^2 + 2 sum_w a_w (sum_t b_wt) + sum b^2.
         w, _, shared, own = self._parts(tile, wide(self.h))
         tau, often = self.tau, w.sum(0)
-        own_sums = _over(w, own)
+        own_sums = over_frames(w, own)
         num_sums = shared[..., 0].numel()
         count = num_sums * tau
         a, b = _sum(shared) / num_sums, _sum(own_sums) / count
@@ -165,7 +179,7 @@ class FactoredSlots(Slots):
         squares = (own - b).square_().sum((0, 2)).mul_(often.unsqueeze(1)).sum(0)
         # Frames beyond the clip are zero.
         beyond = count - own[:, 0, :, 0].numel() * often.sum()
-        total = tau * _sum(shared.square()) + 2 * _sum(shared * own_sums)
+        total = tau * _sum(shared.square()) + 2 * _sum(own_sums.mul_(shared))
         return a + b, (total + squares + beyond * b.square()) / count
 
     def activated(self, tile: Tile, norm: Normalisation) -> Tensor:
@@ -183,40 +197,36 @@ class FactoredSlots(Slots):
         return y.relu_()
 
     def add_gradient(
-        self, grad: Tensor, tile: Tile, norm: Normalisation, to_h: Tensor
+        self, grad: Tensor, tile: Tile, norm: Normalisation, to: Gradients
     ) -> tuple[Tensor, Tensor]:
-        w, frames, shared, own = self._parts(tile, self.h.dtype)
+        _, frames, shared, own = self._parts(tile, self.h.dtype)
         to_shared = grad.sum(3)
-        to_own = torch.zeros_like(own, memory_format=torch.contiguous_format)
+        to_own = own.new_zeros(own.shape)
         for slot in range(self.tau):
             windows, mine = self._tap(slot, tile, frames)
             to_own[:, mine] += grad[:, windows, :, slot]
-        part = to_h[tile[0], frames]
-        part[:, :, : self.joints] += _over(w.t(), to_shared)
-        part[:, :, self.joints :] += to_own
+        to[0][tile] = to_shared
+        to[1][tile[0], frames] += to_own
         to_beta = _sum(to_shared)
-        inner = _sum((shared - norm.mean) * to_shared) + _sum(own * to_own)
+        inner = _sum((shared - norm.mean).mul_(to_shared)) + _sum(to_own.mul_(own))
         return inner * norm.rstd, to_beta
 
     def finish_gradient(
-        self, to_h: Tensor, scale: Tensor, line: tuple[Tensor, Tensor] | None
+        self, to: Gradients, scale: Tensor, line: tuple[Tensor, Tensor] | None
     ) -> None:
-        to_h.mul_(scale)
+        for part in to:
+            part.mul_(scale)
         if line is None:
             return
         slope, offset = line
         for tile in self.tiles():
             w, frames, shared, own = self._parts(tile, self.h.dtype)
             # Sums over the frames of each window, and over the windows of each frame.
-            sums = _over(w, own).add_(shared, alpha=self.tau)
+            sums = over_frames(w, own).add_(shared, alpha=self.tau)
+            to[0][tile] += sums.mul_(slope).add_(offset, alpha=self.tau)
             often = w.sum(0)[:, None, None]
-            part = to_h[tile[0], frames]
-            part[:, :, : self.joints] += (
-                _over(w.t(), sums) * slope + self.tau * often * offset
-            )
-            part[:, :, self.joints :] += (
-                _over(w.t(), shared).addcmul_(own, often) * slope + often * offset
-            )
+            sums = over_frames(w.t(), shared).addcmul_(own, often)
+            to[1][tile[0], frames] += sums.mul_(slope).addcmul_(often, offset)
 
     def _parts(
         self, tile: Tile, dtype: torch.dtype
@@ -225,23 +235,17 @@ class FactoredSlots(Slots):
         shared in its windows ``[b, n, V, C]``, and what its frames have of their own
         ``[b, F, V, C]``."""
         clips, windows = tile
-        frames, w = self.window.matrix(windows, self.h.size(1), self.h.device)
-        shared, own = self.h[clips, frames].to(dtype).chunk(2, 2)
-        w = w.to(dtype)
-        return w, frames, _over(w, shared), own
+        frames, w = self.window.matrix(windows, self.own.size(1), self.h.device)
+        shared, own = self.h[tile].to(dtype), self.own[clips, frames].to(dtype)
+        return w.to(dtype), frames, shared, own
 
     def _tap(self, slot: int, tile: Tile, frames: slice) -> tuple[slice, slice]:
         """As :meth:`Window.tap`, counted from a tile's first window and frame."""
-        windows, mine = self.window.tap(slot, self.h.size(1), tile[1])
+        windows, mine = self.window.tap(slot, self.own.size(1), tile[1])
         return (
             slice(windows.start - tile[1].start, windows.stop - tile[1].start),
             slice(mine.start - frames.start, mine.stop - frames.start, mine.step),
         )
-
-
-def _over(w: Tensor, x: Tensor) -> Tensor:
-    """``[n, F]`` times the frames of ``[b, F, V, C]``."""
-    return torch.matmul(w, x.flatten(2)).unflatten(2, x.shape[2:])
 
 
 def _sum(x: Tensor) -> Tensor:

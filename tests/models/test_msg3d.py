@@ -6,6 +6,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from torch.nn.functional import cross_entropy
 
 from pyg_msg3d import MSG3D, Skeleton
+from pyg_msg3d.models import msg3d
 from pyg_msg3d.nn import ScaleAdjacency
 
 ARM = Skeleton('arm', ['a', 'b', 'c', 'd'], [(0, 1), (1, 2), (2, 3)])
@@ -103,6 +104,16 @@ def test_the_order_of_clips_does_not_matter_and_no_clip_sees_another():
     order = torch.tensor([2, 0, 3, 1])
     torch.testing.assert_close(model(x[order]), out[order], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(model(x[1:2]), out[1:2], rtol=1e-4, atol=1e-5)
+
+
+def test_inference_of_some_persons_at_a_time(monkeypatch):
+    model = small().eval()
+    x = torch.randn(3, 2, 9, 4, 3)
+    expected = model(x)
+    monkeypatch.setattr(msg3d, '_PART_BYTES', 1)
+    with torch.no_grad():
+        actual = model(x)
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_graph_stays_out_of_state_dicts():

@@ -359,16 +359,16 @@ def test_real_skeleton_in_every_dtype():
 @pytest.mark.parametrize('given', ['edges', 'matrix', 'ScaleGraph'])
 @pytest.mark.parametrize('window_size', [1, 3, 4])
 @pytest.mark.parametrize(('stride', 'dilation'), [(1, 1), (2, 1), (1, 2), (3, 2)])
-@pytest.mark.parametrize('frames', [2, 7])
+@pytest.mark.parametrize(('frames', 'channels'), [(2, 40), (7, 4)])
 def test_g3d_in_two_factors_is_the_whole_window(
-    given, window_size, stride, dilation, frames
+    given, window_size, stride, dilation, frames, channels
 ):
     n = window_size * V
-    conv = G3DConv(4, 6, K, window_size, stride, dilation).double()
+    conv = G3DConv(channels, 6, K, window_size, stride, dilation).double()
     torch.nn.init.uniform_(conv.bias)
     whole = disentangle(window_graph(BONES, V, window_size), n, K)
     edge_index, edge_type, weight = factored_window(BONES, V, window_size, K)
-    x = torch.randn(2, frames, V, 4, dtype=torch.float64, requires_grad=True)
+    x = torch.randn(2, frames, V, channels, dtype=torch.float64, requires_grad=True)
     if conv.window.count(frames) < 1:
         with pytest.raises(ValueError, match='frames'):
             conv(x, *whole)

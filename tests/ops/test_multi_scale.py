@@ -9,6 +9,7 @@ from pyg_msg3d.ops import (
     collapse_windows,
     combine,
     multi_scale_product,
+    sum_windows,
     window_moments,
 )
 
@@ -76,27 +77,30 @@ def test_edges(channels, num_targets, num_edges):
 
 
 @pytest.mark.parametrize('window', WINDOWS, ids=str)
-def test_combine(window):
-    parts = double(2, 7, 2 * V, 3).detach()
-    shared, own = (window.unfold(part).unflatten(2, (window.size, V)) for part in (
-        parts[:, :, :V], parts[:, :, V:]
-    ))  # fmt: skip
-    expected = (shared.sum(2, keepdim=True) + own).transpose(2, 3)
-    torch.testing.assert_close(combine(parts, window), expected)
+@pytest.mark.parametrize('frames', [7, 200])
+def test_factors_of_windows(window, frames):
+    x, own = double(2, frames, V, 3), double(2, frames, V, 3)
+    unfolded = (window.unfold(part).unflatten(2, (window.size, V)) for part in (x, own))
+    shared, slots = unfolded
+    expected = shared.sum(2)
+    assert_same_with_gradients(sum_windows(x, window), expected, (x,))
+    expected = (expected.unsqueeze(2) + slots).transpose(2, 3)
+    actual = combine(sum_windows(x, window), own, window)
+    assert_same_with_gradients(actual, expected, (x, own))
 
 
 @pytest.mark.parametrize('window', [None, *WINDOWS], ids=str)
 @pytest.mark.parametrize('training', [True, False])
 def test_collapse(window, training):
     tau = window.size if window else 3
-    h = double(2, 7, 2 * V, 3) if window else double(2, 5, V, tau, 3)
-    gamma, beta, weight, bias = double(3), double(3), double(4, tau * 3), double(4)
+    h, own = double(2, 5, V, tau, 3), None
+    inputs = [h, double(3), double(3), double(4, tau * 3), double(4)]
+    _, gamma, beta, weight, bias = inputs
+    whole = h
     if window:
-        ours, own = h[:, :, :V], h[:, :, V:]
-        shared = window.unfold(ours).unflatten(2, (tau, V)).sum(2, keepdim=True)
-        whole = (shared + window.unfold(own).unflatten(2, (tau, V))).transpose(2, 3)
-    else:
-        whole = h
+        h, own = double(2, window.count(7), V, 3), double(2, 7, V, 3)
+        inputs[:1] = h, own
+        whole = combine(h, own, window)
     norm = torch.nn.BatchNorm1d(3).double().train(training)
     torch.nn.init.normal_(norm.running_mean)
     rows = whole.reshape(-1, 3)
@@ -108,13 +112,13 @@ def test_collapse(window, training):
 
     mean, variance = norm.running_mean, norm.running_var
     if training:
-        mean, variance = window_moments(h, window)
+        mean, variance = window_moments(h, own, window)
         torch.testing.assert_close(mean, rows.mean(0))
         torch.testing.assert_close(variance, rows.var(0, correction=0))
     actual = collapse_windows(
-        h, mean, variance, norm.eps, gamma, beta, weight, bias, window, training
+        h, mean, variance, norm.eps, gamma, beta, weight, bias, own, window, training
     )
-    assert_same_with_gradients(actual, expected, (h, gamma, beta, weight, bias))
+    assert_same_with_gradients(actual, expected, inputs)
 
 
 def test_gradients_by_differences():
@@ -153,11 +157,12 @@ def test_registered_as_torch_wants_it(window):
     op = torch.ops.pyg_msg3d.multi_scale_sparse.default
     given = double(3, V, 3), double(K * 5, 3), graph.weight, *args
     torch.library.opcheck(op, given, test_utils=checks)
-    h = double(2, 7, 2 * V, 3) if window else double(2, 5, V, 3, 3)
+    h = double(2, 4, V, 3) if window else double(2, 5, V, 3, 3)
+    own = double(2, 7, V, 3) if window else None
     of_channel = [torch.rand(3, dtype=torch.float64) for _ in range(4)]
     op = torch.ops.pyg_msg3d.collapse_windows.default
     mean, variance, *affine = of_channel
-    given = h, mean, variance, 1e-5, *affine, double(4, 9), size, True
+    given = h, own, mean, variance, 1e-5, *affine, double(4, 9), size, True
     torch.library.opcheck(op, given, test_utils=checks)
 
 
