@@ -3,6 +3,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import Parameter
+from torch.utils.checkpoint import checkpoint
 from torch_geometric.nn.dense.linear import Linear
 from torch_geometric.nn.inits import zeros
 from torch_geometric.typing import Adj, OptTensor
@@ -208,10 +209,13 @@ class G3DConv(MultiScaleMessagePassing):
             # and all scales of a joint by itself are one map.
             shared = self.multi_scale(sum_windows(x, self.window), full)
             own = own.unflatten(1, (num_joints, k)).diagonal()
-            maps = torch.einsum(
-                'kv,koc->vco', own, self.lin.weight.unflatten(0, (k, -1))
-            )
-            return shared, torch.einsum('btvc,vco->btvo', x, maps)
+            weight = self.lin.weight.unflatten(0, (k, -1))
+            # The maps of all joints are not kept: many times the size of the weights.
+            own = checkpoint(
+                _map_joints, x, weight, own,
+                use_reentrant=False, preserve_rng_state=False,
+            )  # fmt: skip
+            return shared, own
         h = self.multi_scale(
             x, edge_index, edge_type, edge_weight, num_targets=2 * num_joints
         )
@@ -261,3 +265,10 @@ class G3DConv(MultiScaleMessagePassing):
             f'num_scales={self.num_scales}, window_size={self.window.size}, '
             f'stride={self.window.stride}, dilation={self.window.dilation})'
         )
+
+
+def _map_joints(x: Tensor, weight: Tensor, own: Tensor) -> Tensor:
+    """The maps ``[K, C', C]``, weighted for each joint by ``[K, V]`` and added up,
+    applied to the features of that joint."""
+    maps = torch.einsum('kv,koc->vco', own, weight)
+    return torch.einsum('btvc,vco->btvo', x, maps)
