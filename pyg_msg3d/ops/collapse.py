@@ -164,8 +164,7 @@ def _collapse_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     slots = slots_of(h, own, window)
     norm = Normalisation(mean, variance, eps, gamma, beta)
-    to = slots.new_gradients()
-    to_gamma, to_beta = torch.zeros_like(mean), torch.zeros_like(mean)
+    to_slots = slots.gradient(norm)
     to_weight = torch.zeros_like(weight, dtype=wide(h))
     for tile in slots.tiles():
         y = slots.activated(tile, norm)
@@ -173,16 +172,15 @@ def _collapse_backward(
         to_weight += mine
         to_y = to_y.view(y.shape)
         torch.ops.aten.threshold_backward.grad_input(to_y, y, 0, grad_input=to_y)
-        gamma_part, beta_part = slots.add_gradient(to_y, tile, norm, to)
-        to_gamma += gamma_part
-        to_beta += beta_part
+        to_slots.add(to_y, tile)
+    to_gamma, to_beta = to_slots.affine()
     line = None
     if training:
         # What flows through mean and variance needs the sums over all clips.
         slope = -norm.scale * norm.rstd * to_gamma / slots.count
         line = slope, -norm.scale * to_beta / slots.count - mean * slope
-    slots.finish_gradient(to, norm.scale, line)
-    return *to, to_gamma, to_beta, to_weight.to(weight.dtype)
+    to_slots.finish(line)
+    return *to_slots.parts, to_gamma, to_beta, to_weight.to(weight.dtype)
 
 
 @_collapse_backward.register_fake

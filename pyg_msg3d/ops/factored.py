@@ -25,8 +25,9 @@ def sum_windows(x: Tensor, window: Window) -> Tensor:
     num_frames = x.size(-3)
     sums = []
     for windows in banded(window.count(num_frames)):
-        frames, w = window.matrix(windows, num_frames, x.device)
-        sums.append(over_frames(w.to(x.dtype), x[..., frames, :, :]))
+        frames = window.frames(windows, num_frames)
+        w = window.matrix(windows, num_frames, x)
+        sums.append(over_frames(w, x[..., frames, :, :]))
     return sums[0] if len(sums) == 1 else torch.cat(sums, -3)
 
 

@@ -3,7 +3,7 @@ the frames of a window share and what each has of its own."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -16,28 +16,30 @@ from pyg_msg3d.ops.window import Window
 Tile = tuple[slice, slice]
 """Some clips, and some of their windows."""
 
-Gradients = tuple[Tensor, Tensor]
-"""To what is kept of the sums: the second is empty where they are kept whole."""
 
-
-class Normalisation(NamedTuple):
+class Normalisation:
     """A batch normalisation of given mean and variance."""
 
-    mean: Tensor
-    variance: Tensor
-    eps: float
-    gamma: Tensor
-    beta: Tensor
+    def __init__(
+        self, mean: Tensor, variance: Tensor, eps: float, gamma: Tensor, beta: Tensor
+    ) -> None:
+        self.mean, self.variance, self.eps = mean, variance, eps
+        self.gamma, self.beta = gamma, beta
 
-    @property
+    @cached_property
     def rstd(self) -> Tensor:
         """One over the standard deviation."""
         return (self.variance + self.eps).rsqrt()
 
-    @property
+    @cached_property
     def scale(self) -> Tensor:
         """What values are multiplied with."""
         return self.gamma * self.rstd
+
+    @cached_property
+    def offset(self) -> Tensor:
+        """What is then added."""
+        return self.beta - self.mean * self.scale
 
 
 class Slots(ABC):
@@ -50,10 +52,6 @@ class Slots(ABC):
 
     def __init__(self, h: Tensor) -> None:
         self.h = h
-
-    @abstractmethod
-    def new_gradients(self) -> Gradients:
-        """Memory for the gradients to what is kept."""
 
     @property
     def count(self) -> int:
@@ -74,24 +72,39 @@ class Slots(ABC):
         """Normalised and rectified ``[b, n, V, tau, C]``."""
 
     @abstractmethod
-    def add_gradient(
-        self, grad: Tensor, tile: Tile, norm: Normalisation, to: Gradients
-    ) -> tuple[Tensor, Tensor]:
-        """Adds the gradient to a tile, not yet scaled, to that of all; returns those to
-        gamma and beta."""
+    def gradient(self, norm: Normalisation) -> 'Gradient':
+        """The gradient to them, to which those to tiles are added."""
+
+
+class Gradient(ABC):
+    """The gradient to the sums of windows, through a normalisation."""
+
+    def __init__(self, norm: Normalisation, parts: tuple[Tensor, Tensor]) -> None:
+        self.norm = norm
+        #: To what is kept: the second is empty where sums are kept whole.
+        self.parts = parts
 
     @abstractmethod
-    def finish_gradient(
-        self, to: Gradients, scale: Tensor, line: tuple[Tensor, Tensor] | None
-    ) -> None:
-        """Scales the gradient and, with a slope and an offset, adds those of the line
-        ``offset + slope * s``, in place."""
+    def add(self, grad: Tensor, tile: Tile) -> None:
+        """Adds the gradient to the normalised sums of a tile."""
+
+    @abstractmethod
+    def affine(self) -> tuple[Tensor, Tensor]:
+        """The gradients to gamma and beta, from all tiles."""
+
+    @abstractmethod
+    def finish(self, line: tuple[Tensor, Tensor] | None) -> None:
+        """Scales the gradient as the sums were and, with a slope and an offset, adds
+        that of the line ``offset + slope * s``."""
 
 
 def slots_of(h: Tensor, own: Tensor | None, window: Sequence[int]) -> Slots:
     """The sums ``[B, T', V, tau, C]``, or what their windows share
     ``[B, T', V, C]`` and what their frames have of their own ``[B, T, V, C]``."""
     return WholeSlots(h) if own is None else FactoredSlots(h, own, Window(*window))
+
+
+# Whole --------------------------------------------------------------------------------
 
 
 class WholeSlots(Slots):
@@ -101,10 +114,6 @@ class WholeSlots(Slots):
         super().__init__(h)
         _, self.windows, self.joints, self.tau, _ = h.shape
 
-    def new_gradients(self) -> Gradients:
-        to_h = torch.empty_like(self.h, memory_format=torch.contiguous_format)
-        return to_h, self.h.new_empty(0)
-
     def moments(self, tile: Tile) -> tuple[Tensor, Tensor]:
         s = self.h[tile].flatten(0, -2).to(wide(self.h))
         # Not var_mean, which is ten times slower on CPUs.
@@ -113,30 +122,47 @@ class WholeSlots(Slots):
 
     def activated(self, tile: Tile, norm: Normalisation) -> Tensor:
         s = self.h[tile]
-        mean, variance, eps, gamma, beta = norm
-        rows = s.flatten(0, -2)
-        y = F.batch_norm(rows, mean, variance, gamma, beta, eps=eps)
+        y = F.batch_norm(
+            s.flatten(0, -2), norm.mean, norm.variance, norm.gamma, norm.beta,
+            eps=norm.eps,
+        )  # fmt: skip
         return y.relu_().view(s.shape)
 
-    def add_gradient(
-        self, grad: Tensor, tile: Tile, norm: Normalisation, to: Gradients
-    ) -> tuple[Tensor, Tensor]:
-        mean, variance, eps, gamma, _ = norm
-        to[0][tile] = grad
-        _, to_gamma, to_beta = torch.ops.aten.native_batch_norm_backward(
-            grad.flatten(0, -2), self.h[tile].flatten(0, -2), gamma, mean, variance,
-            None, None, False, eps, [False, True, True],
-        )  # fmt: skip
-        return to_gamma, to_beta
+    def gradient(self, norm: Normalisation) -> Gradient:
+        return _WholeGradient(norm, self)
 
-    def finish_gradient(
-        self, to: Gradients, scale: Tensor, line: tuple[Tensor, Tensor] | None
-    ) -> None:
-        for tile in self.tiles():
-            part = to[0][tile].mul_(scale)
+
+class _WholeGradient(Gradient):
+    def __init__(self, norm: Normalisation, slots: WholeSlots) -> None:
+        h = slots.h
+        to_h = torch.empty_like(h, memory_format=torch.contiguous_format)
+        super().__init__(norm, (to_h, h.new_empty(0)))
+        self.slots = slots
+        self.to_gamma = torch.zeros_like(norm.mean)
+        self.to_beta = torch.zeros_like(norm.mean)
+
+    def add(self, grad: Tensor, tile: Tile) -> None:
+        self.parts[0][tile] = grad
+        norm = self.norm
+        _, to_gamma, to_beta = torch.ops.aten.native_batch_norm_backward(
+            grad.flatten(0, -2), self.slots.h[tile].flatten(0, -2), norm.gamma,
+            norm.mean, norm.variance, None, None, False, norm.eps, [False, True, True],
+        )  # fmt: skip
+        self.to_gamma += to_gamma
+        self.to_beta += to_beta
+
+    def affine(self) -> tuple[Tensor, Tensor]:
+        return self.to_gamma, self.to_beta
+
+    def finish(self, line: tuple[Tensor, Tensor] | None) -> None:
+        for tile in self.slots.tiles():
+            part = self.parts[0][tile].mul_(self.norm.scale)
             if line is not None:
                 slope, offset = line
-                part.addcmul_(self.h[tile], slope).add_(offset)
+                part.addcmul_(self.slots.h[tile], slope).add_(offset)
+
+
+# In two parts -------------------------------------------------------------------------
 
 
 class FactoredSlots(Slots):
@@ -160,17 +186,12 @@ class FactoredSlots(Slots):
             for some in banded(windows.stop - windows.start)
         ]
 
-    def new_gradients(self) -> Gradients:
-        to_shared = torch.empty_like(self.h, memory_format=torch.contiguous_format)
-        # Frames are part of several windows, whose gradients add up.
-        return to_shared, self.own.new_zeros(self.own.shape)
-
     def moments(self, tile: Tile) -> tuple[Tensor, Tensor]:
         # Of shared and own values apart, each less its mean a and b:
         # sum (a + b)^2 = tau sum a^2 + 2 sum_w a_w (sum_t b_wt) + sum b^2.
-        w, _, shared, own = self._parts(tile, wide(self.h))
-        tau, often = self.tau, w.sum(0)
-        own_sums = over_frames(w, own)
+        shared, own = (part.to(wide(self.h)) for part in self.parts(tile))
+        w, tau = self.matrix(tile, own), self.tau
+        often, own_sums = w.sum(0), over_frames(w, own)
         num_sums = shared[..., 0].numel()
         count = num_sums * tau
         a, b = _sum(shared) / num_sums, _sum(own_sums) / count
@@ -183,69 +204,90 @@ class FactoredSlots(Slots):
         return a + b, (total + squares + beyond * b.square()) / count
 
     def activated(self, tile: Tile, norm: Normalisation) -> Tensor:
-        _, frames, shared, own = self._parts(tile, self.h.dtype)
-        offset = norm.beta - norm.mean * norm.scale
-        shared = shared * norm.scale + offset
-        own = own * norm.scale
+        shared, own = self.parts(tile)
+        shared = torch.addcmul(norm.offset, shared, norm.scale).to(shared.dtype)
+        own = (own * norm.scale).to(own.dtype)
         y = self.h.new_empty(*shared.shape[:3], self.tau, own.size(-1))
-        for slot in range(self.tau):
-            windows, mine = self._tap(slot, tile, frames)
+        for slot, windows, frames in self.taps(tile):
             target = y[:, :, :, slot]
-            if own[:, mine].size(1) < y.size(1):
-                target.copy_(shared)
-            torch.add(shared[:, windows], own[:, mine], out=target[:, windows])
+            torch.add(shared[:, windows], own[:, frames], out=target[:, windows])
+            # Beyond the clip.
+            for rest in (slice(windows.start), slice(windows.stop, y.size(1))):
+                if rest.start != rest.stop:
+                    target[:, rest] = shared[:, rest]
         return y.relu_()
 
-    def add_gradient(
-        self, grad: Tensor, tile: Tile, norm: Normalisation, to: Gradients
-    ) -> tuple[Tensor, Tensor]:
-        _, frames, shared, own = self._parts(tile, self.h.dtype)
-        to_shared = grad.sum(3)
-        to_own = own.new_zeros(own.shape)
-        for slot in range(self.tau):
-            windows, mine = self._tap(slot, tile, frames)
-            to_own[:, mine] += grad[:, windows, :, slot]
-        to[0][tile] = to_shared
-        to[1][tile[0], frames] += to_own
-        to_beta = _sum(to_shared)
-        inner = _sum((shared - norm.mean).mul_(to_shared)) + _sum(to_own.mul_(own))
-        return inner * norm.rstd, to_beta
+    def gradient(self, norm: Normalisation) -> Gradient:
+        return _FactoredGradient(norm, self)
 
-    def finish_gradient(
-        self, to: Gradients, scale: Tensor, line: tuple[Tensor, Tensor] | None
-    ) -> None:
-        for part in to:
-            part.mul_(scale)
+    def parts(self, tile: Tile) -> tuple[Tensor, Tensor]:
+        """Of a tile: what is shared in its windows ``[b, n, V, C]``, and what its
+        frames have of their own ``[b, F, V, C]``."""
+        return self.h[tile], self.own[self.frames(tile)]
+
+    def frames(self, tile: Tile) -> Tile:
+        """The clips of a tile, and the frames that its windows have."""
+        clips, windows = tile
+        return clips, self.window.frames(windows, self.own.size(1))
+
+    def matrix(self, tile: Tile, like: Tensor) -> Tensor:
+        """The matrix ``W`` of a tile, ``[n, F]``."""
+        return self.window.matrix(tile[1], self.own.size(1), like)
+
+    def taps(self, tile: Tile) -> list[tuple[int, slice, slice]]:
+        """As :meth:`Window.tap` for each slot, counted from a tile's first window and
+        frame."""
+        found = []
+        first, begin = tile[1].start, self.frames(tile)[1].start
+        for slot in range(self.tau):
+            windows, frames = self.window.tap(slot, self.own.size(1), tile[1])
+            windows = slice(windows.start - first, windows.stop - first)
+            frames = slice(frames.start - begin, frames.stop - begin, frames.step)
+            found.append((slot, windows, frames))
+        return found
+
+
+class _FactoredGradient(Gradient):
+    def __init__(self, norm: Normalisation, slots: FactoredSlots) -> None:
+        to_shared = torch.empty_like(slots.h, memory_format=torch.contiguous_format)
+        # Frames are part of several windows, whose gradients add up.
+        super().__init__(norm, (to_shared, slots.own.new_zeros(slots.own.shape)))
+        self.slots = slots
+
+    def add(self, grad: Tensor, tile: Tile) -> None:
+        to_shared, to_own = self.parts
+        torch.sum(grad, 3, out=to_shared[tile])
+        to_own = to_own[self.slots.frames(tile)]
+        for slot, windows, frames in self.slots.taps(tile):
+            to_own[:, frames] += grad[:, windows, :, slot]
+
+    def affine(self) -> tuple[Tensor, Tensor]:
+        shared, own = self.slots.h, self.slots.own
+        to_gamma, to_beta = (torch.zeros_like(self.norm.mean) for _ in range(2))
+        for clip in range(shared.size(0)):
+            to_shared, to_own = (part[clip] for part in self.parts)
+            to_gamma += _sum((shared[clip] - self.norm.mean) * to_shared)
+            to_gamma += _sum(own[clip] * to_own)
+            to_beta += _sum(to_shared)
+        return to_gamma * self.norm.rstd, to_beta
+
+    def finish(self, line: tuple[Tensor, Tensor] | None) -> None:
+        for part in self.parts:
+            part.mul_(self.norm.scale)
         if line is None:
             return
         slope, offset = line
-        for tile in self.tiles():
-            w, frames, shared, own = self._parts(tile, self.h.dtype)
+        to_shared, to_own = self.parts
+        for tile in self.slots.tiles():
+            shared, own = self.slots.parts(tile)
+            w = self.slots.matrix(tile, shared)
             # Sums over the frames of each window, and over the windows of each frame.
-            sums = over_frames(w, own).add_(shared, alpha=self.tau)
-            to[0][tile] += sums.mul_(slope).add_(offset, alpha=self.tau)
+            sums = over_frames(w, own).add_(shared, alpha=self.slots.tau)
+            to_shared[tile].addcmul_(sums, slope).add_(offset, alpha=self.slots.tau)
             often = w.sum(0)[:, None, None]
             sums = over_frames(w.t(), shared).addcmul_(own, often)
-            to[1][tile[0], frames] += sums.mul_(slope).addcmul_(often, offset)
-
-    def _parts(
-        self, tile: Tile, dtype: torch.dtype
-    ) -> tuple[Tensor, slice, Tensor, Tensor]:
-        """Of a tile: the matrix ``W`` ``[n, F]``, the frames that it has, what is
-        shared in its windows ``[b, n, V, C]``, and what its frames have of their own
-        ``[b, F, V, C]``."""
-        clips, windows = tile
-        frames, w = self.window.matrix(windows, self.own.size(1), self.h.device)
-        shared, own = self.h[tile].to(dtype), self.own[clips, frames].to(dtype)
-        return w.to(dtype), frames, shared, own
-
-    def _tap(self, slot: int, tile: Tile, frames: slice) -> tuple[slice, slice]:
-        """As :meth:`Window.tap`, counted from a tile's first window and frame."""
-        windows, mine = self.window.tap(slot, self.own.size(1), tile[1])
-        return (
-            slice(windows.start - tile[1].start, windows.stop - tile[1].start),
-            slice(mine.start - frames.start, mine.stop - frames.start, mine.step),
-        )
+            part = to_own[self.slots.frames(tile)]
+            part.addcmul_(sums, slope).addcmul_(often, offset)
 
 
 def _sum(x: Tensor) -> Tensor:

@@ -46,19 +46,21 @@ class Window(NamedTuple):
         stop = begin + (end - first) * self.stride
         return slice(first, end), slice(begin, stop, self.stride)
 
-    def matrix(
-        self, windows: slice, num_frames: int, device: torch.device
-    ) -> tuple[slice, Tensor]:
-        """The frames of a clip that some windows have between them, and a matrix that
-        is one where a window has a frame."""
+    def frames(self, windows: slice, num_frames: int) -> slice:
+        """The frames of a clip that some windows have between them."""
         first = windows.start * self.stride - self.padding
         end = (windows.stop - 1) * self.stride - self.padding + self.span
-        frames = slice(max(first, 0), min(end, num_frames))
+        return slice(max(first, 0), min(end, num_frames))
+
+    def matrix(self, windows: slice, num_frames: int, like: Tensor) -> Tensor:
+        """The matrix that is one where a window, of some, has a frame, of those that
+        they have between them."""
+        frames, device = self.frames(windows, num_frames), like.device
         window = torch.arange(windows.start, windows.stop, device=device).unsqueeze(1)
         frame = torch.arange(frames.start, frames.stop, device=device)
         offset = frame - (window * self.stride - self.padding)
         inside = (offset >= 0) & (offset < self.span) & (offset % self.dilation == 0)
-        return frames, inside
+        return inside.to(like.dtype)
 
     def unfold(self, x: Tensor) -> Tensor:
         r"""Gathers the frames of each window, :math:`(*, T, S, C)` to
