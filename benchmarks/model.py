@@ -5,17 +5,16 @@ implementation and, where a checkout of it is at hand, the authors' code.
     python benchmarks/model.py --official PATH-TO-MS-G3D --graph body-543
 
 All sides take the same input and weights; logits and gradients are compared before
-anything is timed. They run in turns, and the baseline is the fastest of theirs.
+anything is timed. Then they run in turns, each in a process of its own, so that none
+leaves its mark on another's memory; the baseline is the fastest of theirs.
 """
 
 import argparse
-import subprocess
 import sys
 import types
 from collections.abc import Callable
+from contextlib import ExitStack
 from copy import deepcopy
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import runner
@@ -47,42 +46,24 @@ def main() -> None:
         default=['dense', 'tied', 'none'],
     )  # fmt: skip
     parser.add_argument('--compiled', action='store_true', help='compiled sides too')
-    parser.add_argument('--only', help='cases whose name has this in it')
+    parser.add_argument('--tasks', nargs='+', choices=TASKS, default=TASKS)
+    parser.add_argument(
+        '--device', default='cuda' if torch.cuda.is_available() else 'cpu'
+    )
     parser.add_argument('--side', help=argparse.SUPPRESS)
-    parser.add_argument('--task', help=argparse.SUPPRESS)
+    parser.add_argument('--what', help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.side is not None:
-        measure_memory(args)
+        serve(args) if args.what == 'time' else measure_memory(args)
         return
 
-    if args.task is not None:
-        runner.save(measure(args, args.residuals[0], args.task), args.output)
-        return
     print(', '.join(f'{key} {value}' for key, value in runner.machine().items()))
     table = []
     for residual in args.residuals:
-        for task in TASKS:
-            if args.only is None or args.only in f'{args.graph} {residual} {task}':
-                table += in_own_process(args, residual, task)
-    runner.write(table, args.output)
+        for task in args.tasks:
+            table += measure(args, residual, task)
+            runner.save(table, args.output)
     print(f'written to {args.output}')
-
-
-def in_own_process(
-    args: argparse.Namespace, residual: str, task: str
-) -> list[dict[str, object]]:
-    """Measures a case where no other has left its mark on the allocator: whether it
-    gives memory back after each call decides about a factor of two on some machines."""
-    command = [sys.executable, __file__, '--residuals', residual, '--task', task]
-    command += ['--graph', args.graph, '--repeats', str(args.repeats)]
-    if args.official is not None:
-        command += ['--official', args.official]
-    if args.compiled:
-        command.append('--compiled')
-    with TemporaryDirectory() as folder:
-        output = Path(folder) / 'case.csv'
-        subprocess.run([*command, '--output', str(output)], check=True)
-        return runner.load(output)
 
 
 def measure(
@@ -90,21 +71,41 @@ def measure(
 ) -> list[dict[str, object]]:
     """All sides of a case, in turns."""
     models = sides(args, residual, task)
-    compare(task, models)
+    compare(args, task, models)
     work = gflop(models) if 'inference' in task else None
+    names = list(models)
+    del models
     peak = runner.peak(torch.bfloat16 if 'bf16' in task else torch.float32)
-    runs = {name: run(task, *pair) for name, pair in models.items()}
-    seconds = runner.in_turns(runs, args.repeats, warm_up=2)
+
+    def command(side: str, what: str) -> list[str]:
+        found = ['--side', side, '--what', what, '--tasks', task, '--graph', args.graph]
+        found += ['--residuals', residual, '--device', args.device]
+        found += ['--official', args.official] if args.official else []
+        return [*found, '--compiled'] if args.compiled else found
+
+    with ExitStack() as stack:
+        runs: dict[str, Callable[[], object]] = {
+            name: stack.enter_context(runner.Process(__file__, command(name, 'time')))
+            for name in names
+        }
+        seconds = runner.in_turns(runs, args.repeats, warm_up=2)
     peaks = {}
-    if 'bf16' not in task:
-        for name in runs:
+    # What bf16 takes on a CPU says nothing.
+    if args.device != 'cpu' or 'bf16' not in task:
+        for name in names:
             if not name.endswith(('compiled', 'channels-last')):
-                peaks[name] = peak_of(args, residual, task, name)
-    theirs = [name for name in runs if name.startswith('official')] or ['naive']
+                peaks[name] = runner.memory(__file__, command(name, 'memory'))
+    theirs = [name for name in names if name.startswith('official')] or ['naive']
     case = f'{args.graph} {residual} {task}'
     rows = runner.rows(case, seconds, theirs, peaks, work, machine=peak)
     runner.show(rows)
     return rows
+
+
+def serve(args: argparse.Namespace) -> None:
+    """One side, run whenever the process that measures asks for it."""
+    (task,), (residual,) = args.tasks, args.residuals
+    runner.serve(run(args, task, *sides(args, residual, task)[args.side]))
 
 
 # Sides -------------------------------------------------------------------------------
@@ -116,7 +117,7 @@ def sides(
     """A model and its input for each side."""
     joints, (clips, persons, frames) = skeleton_of(args), GRAPHS[args.graph][1]
     torch.manual_seed(0)
-    x = torch.randn(clips, persons, frames, joints.num_joints, 3)
+    x = torch.randn(clips, persons, frames, joints.num_joints, 3).to(args.device)
     official, ours = pair(args, joints, persons, residual)
     training = 'training' in task
 
@@ -166,7 +167,7 @@ def pair(
         if name.endswith('adjacency.residual'):
             torch.nn.init.normal_(parameter, std=0.01)
     if args.official is None:
-        return None, ours
+        return None, ours.to(args.device)
     official = authors_model(args.official, joints, persons)
     v = joints.num_joints
     for name, parameter in official.named_parameters():
@@ -189,7 +190,7 @@ def pair(
     if mode is None:
         state = {key: value for key, value in state.items() if key in ours.state_dict()}
     ours.load_state_dict(state)
-    return official, ours
+    return official.to(args.device), ours.to(args.device)
 
 
 def authors_model(path: str, joints: Skeleton, persons: int) -> Module:
@@ -218,11 +219,13 @@ def dense_state(official: Module, joints: Skeleton) -> dict[str, Tensor]:
 # Tasks -------------------------------------------------------------------------------
 
 
-def run(task: str, model: Module, x: Tensor) -> Callable[[], object]:
+def run(
+    args: argparse.Namespace, task: str, model: Module, x: Tensor
+) -> Callable[[], object]:
     low = 'bf16' in task
 
     def forward() -> Tensor:
-        with torch.autocast('cpu', torch.bfloat16, enabled=low):
+        with torch.autocast(args.device, torch.bfloat16, enabled=low):
             return model(x)
 
     def infer() -> None:
@@ -237,14 +240,16 @@ def run(task: str, model: Module, x: Tensor) -> Callable[[], object]:
     return step if 'training' in task else infer
 
 
-def compare(task: str, models: dict[str, tuple[Module, Tensor]]) -> None:
+def compare(
+    args: argparse.Namespace, task: str, models: dict[str, tuple[Module, Tensor]]
+) -> None:
     """Logits, and in training the gradients of the data's norm, must agree."""
     low = 'bf16' in task
     # Norms over few clips make much of rounding.
     tolerance = 0.2 if low else 0.02 if 'training' in task else 1e-4
     expected: list[Tensor] | None = None
     for name, (model, x) in models.items():
-        with torch.autocast('cpu', torch.bfloat16, enabled=low):
+        with torch.autocast(args.device, torch.bfloat16, enabled=low):
             if 'training' in task:
                 logits = model(x)
                 first = next(iter(model.parameters()))
@@ -283,14 +288,6 @@ def gflop(models: dict[str, tuple[Module, Tensor]]) -> dict[str, float]:
 # Memory ------------------------------------------------------------------------------
 
 
-def peak_of(args: argparse.Namespace, residual: str, task: str, side: str) -> float:
-    arguments = ['--side', side, '--task', task, '--residuals', residual]
-    arguments += ['--graph', args.graph]
-    if args.official:
-        arguments += ['--official', args.official]
-    return runner.memory(__file__, arguments)
-
-
 def measure_memory(args: argparse.Namespace) -> None:
     """Of one side alone, in this process."""
     joints, (clips, persons, frames) = skeleton_of(args), GRAPHS[args.graph][1]
@@ -300,22 +297,24 @@ def measure_memory(args: argparse.Namespace) -> None:
     torch.nn.functional.conv2d(torch.randn(1, 8, 8, 8), torch.randn(8, 8, 1, 1))
     if 'official' in args.side:
         authors_model(args.official, skeleton('hand-21'), 1)  # Its imports.
-    residual = None if args.residuals[0] == 'none' else args.residuals[0]
+    (task,), (residual,) = args.tasks, args.residuals
+    x = x.to(args.device)
     peak = runner.PeakMemory()
     model: Module
     if args.side == 'official':
         model = authors_model(args.official, joints, persons)
         x = x.permute(0, 4, 2, 3, 1).contiguous()
     else:
-        model = MSG3D(joints, 60, num_persons=persons, residual=residual)
+        mode = None if residual == 'none' else residual
+        model = MSG3D(joints, 60, num_persons=persons, residual=mode)
         if args.side == 'naive':
             model = Naive(model)
         elif args.side.endswith('checkpointed'):
             checkpoint_activations(model)
-    model.train('training' in args.task)
+    model.to(args.device).train('training' in task)
     if args.side.endswith('fused'):
         model = model.fused()
-    work = run(args.task, model, x)
+    work = run(args, task, model, x)
     for _ in range(3):
         work()
     print(peak.read())

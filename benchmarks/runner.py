@@ -40,6 +40,46 @@ def in_turns(
     return seconds
 
 
+class Process:
+    """A side in a process of its own: ``script`` with these arguments, which ends in
+    :func:`serve`. Running it is a call."""
+
+    def __init__(self, script: str, arguments: Sequence[str]) -> None:
+        self.command = [sys.executable, script, *arguments]
+
+    def __enter__(self) -> 'Process':
+        pipes = {'stdin': subprocess.PIPE, 'stdout': subprocess.PIPE}
+        self.process = subprocess.Popen(self.command, text=True, **pipes)
+        self._wait()
+        return self
+
+    def __call__(self) -> None:
+        self.process.stdin.write('\n')
+        self.process.stdin.flush()
+        self._wait()
+
+    def __exit__(self, *error: object) -> None:
+        self.process.communicate()
+
+    def _wait(self) -> None:
+        # Whatever else the script prints.
+        while (line := self.process.stdout.readline()) != DONE:
+            if not line:
+                raise RuntimeError(f'{" ".join(self.command)} ended')
+
+
+DONE = 'done\n'
+
+
+def serve(run: Callable[[], object]) -> None:
+    """Runs whenever a line comes in, until there are no more."""
+    print(DONE, end='', flush=True)
+    for _ in sys.stdin:
+        run()
+        synchronize()
+        print(DONE, end='', flush=True)
+
+
 def synchronize() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()

@@ -1,5 +1,6 @@
 """The benchmarks run, compare before they time, and their gate can fail."""
 
+import argparse
 import csv
 import subprocess
 import sys
@@ -58,8 +59,31 @@ def test_a_wrong_result_is_not_timed():
     x = torch.randn(3, 4)
     with pytest.raises(AssertionError, match='second differs'):
         model.compare(
-            'inference', {'first': (Other(4, 2), x), 'second': (Other(4, 2), x)}
+            argparse.Namespace(device='cpu'),
+            'inference',
+            {'first': (Other(4, 2), x), 'second': (Other(4, 2), x)},
         )
+
+
+def test_sides_in_their_own_processes(tmp_path):
+    import runner
+
+    script = tmp_path / 'script.py'
+    script.write_text(
+        f'import sys; sys.path.insert(0, {str(BENCHMARKS)!r})\n'
+        'import runner, time\n'
+        "print('something else')\n"
+        'runner.serve(lambda: time.sleep(float(sys.argv[1])))\n'
+    )
+    slow = runner.Process(str(script), ['0.2'])
+    with slow, runner.Process(str(script), ['0']) as fast:
+        seconds = runner.in_turns({'slow': slow, 'fast': fast}, repeats=2)
+    assert all(a >= 0.2 and b < 0.1 for a, b in zip(*seconds.values(), strict=True))
+    with (
+        pytest.raises(RuntimeError, match=r'script.py no-number ended'),
+        runner.Process(str(script), ['no-number']) as broken,
+    ):
+        broken()
 
 
 def test_whole_body_is_one_graph_of_543():
@@ -147,7 +171,8 @@ def test_data(tmp_path):
 def test_model(tmp_path):
     output = tmp_path / 'model.csv'
     command = [sys.executable, str(BENCHMARKS / 'model.py'), '--repeats', '2']
-    command += ['--residuals', 'tied', '--only', 'inference', '--output', str(output)]
+    command += ['--residuals', 'tied', '--output', str(output)]
+    command += ['--tasks', 'inference', 'inference bf16']
     subprocess.run(command, check=True)
     with output.open(newline='') as file:
         lines = list(csv.DictReader(file))
