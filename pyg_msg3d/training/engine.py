@@ -53,9 +53,7 @@ class Engine:
                     'on the CPU. Leave it out, or train with device=cuda'
                 )
             model = SyncBatchNorm.convert_sync_batchnorm(model)
-        # Convolutions see their input so, and give gradients laid out so.
         self.model = model.to(world.device)
-        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         # Copied before anything is wrapped around the model.
         self.ema: AveragedModel | None = None
         if settings.ema is not None:

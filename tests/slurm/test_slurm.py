@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -117,5 +118,6 @@ def test_two_nodes_a_warning_and_the_rest(cluster, workplace):
     assert 'on 2 x cpu' in log
     assert log.count('everything is saved') == 1
     assert log.count("Going on from 'runs/two/last.pt'") == 1
-    epochs = [line.split()[1] for line in log.splitlines() if line.startswith('epoch ')]
+    ends = re.compile(r'^epoch +(\d+) .* train ', re.MULTILINE)
+    epochs = ends.findall(log)
     assert epochs == [str(number) for number in range(1, 81)]
