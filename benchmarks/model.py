@@ -71,7 +71,7 @@ def measure(
 ) -> list[dict[str, object]]:
     """All sides of a case, in turns."""
     models = sides(args, residual, task)
-    compare(args, task, models)
+    compare(task, models)
     work = gflop(models) if 'inference' in task else None
     names = list(models)
     del models
@@ -105,7 +105,7 @@ def measure(
 def serve(args: argparse.Namespace) -> None:
     """One side, run whenever the process that measures asks for it."""
     (task,), (residual,) = args.tasks, args.residuals
-    runner.serve(run(args, task, *sides(args, residual, task)[args.side]))
+    runner.serve(run(task, *sides(args, residual, task)[args.side]))
 
 
 # Sides -------------------------------------------------------------------------------
@@ -219,13 +219,11 @@ def dense_state(official: Module, joints: Skeleton) -> dict[str, Tensor]:
 # Tasks -------------------------------------------------------------------------------
 
 
-def run(
-    args: argparse.Namespace, task: str, model: Module, x: Tensor
-) -> Callable[[], object]:
+def run(task: str, model: Module, x: Tensor) -> Callable[[], object]:
     low = 'bf16' in task
 
     def forward() -> Tensor:
-        with torch.autocast(args.device, torch.bfloat16, enabled=low):
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=low):
             return model(x)
 
     def infer() -> None:
@@ -240,16 +238,14 @@ def run(
     return step if 'training' in task else infer
 
 
-def compare(
-    args: argparse.Namespace, task: str, models: dict[str, tuple[Module, Tensor]]
-) -> None:
+def compare(task: str, models: dict[str, tuple[Module, Tensor]]) -> None:
     """Logits, and in training the gradients of the data's norm, must agree."""
     low = 'bf16' in task
     # Norms over few clips make much of rounding.
     tolerance = 0.2 if low else 0.02 if 'training' in task else 1e-4
     expected: list[Tensor] | None = None
     for name, (model, x) in models.items():
-        with torch.autocast(args.device, torch.bfloat16, enabled=low):
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=low):
             if 'training' in task:
                 logits = model(x)
                 first = next(iter(model.parameters()))
@@ -314,7 +310,7 @@ def measure_memory(args: argparse.Namespace) -> None:
     model.to(args.device).train('training' in task)
     if args.side.endswith('fused'):
         model = model.fused()
-    work = run(args, task, model, x)
+    work = run(task, model, x)
     for _ in range(3):
         work()
     print(peak.read())

@@ -1,6 +1,5 @@
 """The benchmarks run, compare before they time, and their gate can fail."""
 
-import argparse
 import csv
 import subprocess
 import sys
@@ -59,9 +58,7 @@ def test_a_wrong_result_is_not_timed():
     x = torch.randn(3, 4)
     with pytest.raises(AssertionError, match='second differs'):
         model.compare(
-            argparse.Namespace(device='cpu'),
-            'inference',
-            {'first': (Other(4, 2), x), 'second': (Other(4, 2), x)},
+            'inference', {'first': (Other(4, 2), x), 'second': (Other(4, 2), x)}
         )
 
 

@@ -25,9 +25,9 @@ def factored_window(
     with a :math:`\mathbf{B}_{(k)}` shared by all pairs of frames and a diagonal
     :math:`\mathbf{D}_{(k)}` within each frame: the self-loops of all scales but
     :math:`k = 1`, the scale at which a joint is tied to itself in the other frames.
-    The first factor is aggregated once per frame and summed over windows, instead of
-    :math:`\tau^2` times per window. Its time and memory do not depend on
-    :math:`\tau`, and the window graph itself is never built.
+    The first factor is aggregated once per frame or, where the frames of each window
+    are summed up before, once per window, instead of :math:`\tau^2` times. Its time and
+    memory do not depend on :math:`\tau`, and the window graph itself is never built.
 
     Args:
         edge_index (Tensor): The edges of the skeleton, in both directions.

@@ -71,8 +71,9 @@ class G3DConv(MultiScaleMessagePassing):
             :math:`\mathbf{c}`. (default: :obj:`True`)
         factored (bool, optional): The graph comes in two factors, as
             :func:`~pyg_msg3d.graph.factored_window` gives it: edges from :math:`V`
-            joints to :math:`2 V` targets, or a matrix :math:`(2 V, V K)`. The same
-            result with less than :math:`1 / \tau` of the aggregation.
+            joints to :math:`2 V` targets, or a matrix :math:`(2 V, V K)`, the second
+            half of it diagonal at each scale. The same result with less than
+            :math:`1 / \tau` of the aggregation.
             (default: :obj:`False`)
         backend (str, optional): How messages are added up, see
             :func:`pyg_msg3d.ops.aggregate`. (default: :obj:`"auto"`)
@@ -172,19 +173,14 @@ class G3DConv(MultiScaleMessagePassing):
         x, own = x.reshape(-1, *x.shape[-3:]), None
         if self.factored:
             h, own = self._in_factors(x, edge_index, edge_type, edge_weight)
+        elif is_full_matrix(edge_index) and edge_index.size(0) == tau * num_joints:
+            # Targets (v, t) instead of (t, v), so that no result is transposed.
+            edge_index = edge_index.unflatten(0, (tau, -1)).transpose(0, 1)
+            h = self.multi_scale(x, edge_index.flatten(0, 1), window=self.window)
+            h = h.unflatten(-2, (-1, tau))
         else:
-            if (
-                isinstance(edge_index, Tensor)
-                and is_full_matrix(edge_index)
-                and edge_index.size(0) == tau * num_joints
-            ):
-                # Targets (v, t) instead of (t, v), so that no result is transposed.
-                edge_index = edge_index.unflatten(0, (tau, -1)).transpose(0, 1)
-                h = self.multi_scale(x, edge_index.flatten(0, 1), window=self.window)
-                h = h.unflatten(-2, (-1, tau))
-            else:
-                h = self.multi_scale(x, edge_index, edge_type, edge_weight, self.window)
-                h = h.unflatten(-2, (tau, -1)).transpose(-3, -2).contiguous()
+            h = self.multi_scale(x, edge_index, edge_type, edge_weight, self.window)
+            h = h.unflatten(-2, (tau, -1)).transpose(-3, -2).contiguous()
         out = self._collapse(h, own)
         return out.view(*lead, *out.shape[1:])
 
