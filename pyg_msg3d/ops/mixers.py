@@ -2,6 +2,8 @@
 part of the sum over scales that knows the graph."""
 
 from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import Any
 
 from torch import Tensor
 
@@ -171,7 +173,8 @@ class SparseFrames(Mixer):
         super().__init__(
             k, graph.num_sources, graph.num_targets, channels, graph.weight.numel()
         )
-        self.weight, self.order, self.kernel = graph.weight, graph.order, kernel
+        self.weight, self.order = graph.weight, graph.order
+        self.num_sources, self.kernel = graph.num_sources, get_kernel(kernel)
         # Slots are ends of edges and their scale together.
         if self.lifted:
             self.row, self.column = graph.target, graph.source * k + graph.scale
@@ -181,18 +184,29 @@ class SparseFrames(Mixer):
             self.rowptr, self.colptr = graph.rowptr, graph.colptr[::k]
 
     def product(self, h: Tensor, out: Tensor | None = None) -> Tensor:
-        kernel = get_kernel(self.kernel)
-        return kernel.product(h, self.rowptr, self.column, self.weight, out)
+        return self.kernel.product(self.matrix, h, out)
 
     def backward(
         self, grad: Tensor, h: Tensor, needs_graph: bool
     ) -> tuple[Tensor, Tensor | None]:
-        kernel, order = get_kernel(self.kernel), self.order
         grad = grad.contiguous()
-        to_h = kernel.product(grad, self.colptr, self.row[order], self.weight[order])
+        to_h = self.kernel.product(self.transposed, grad)
         if not needs_graph:
             return to_h, None
-        return to_h, kernel.weight_gradient(grad, h, self.row, self.column)
+        return to_h, self.kernel.weight_gradient(grad, h, self.row, self.column)
+
+    @cached_property
+    def matrix(self) -> Any:
+        """What the kernel multiplies by."""
+        size = self.num_sources * (self.num_scales if self.lifted else 1)
+        return self.kernel.matrix(self.rowptr, self.column, self.weight, size)
+
+    @cached_property
+    def transposed(self) -> Any:
+        """And in the backward pass."""
+        row, weight = self.row[self.order], self.weight[self.order]
+        size = self.num_targets * (1 if self.lifted else self.num_scales)
+        return self.kernel.matrix(self.colptr, row, weight, size)
 
     def to_graph(self, grad: Tensor) -> Tensor:
         return grad

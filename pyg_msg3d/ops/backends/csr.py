@@ -7,31 +7,32 @@ from pyg_msg3d.ops.chunks import chunks, wide
 from pyg_msg3d.ops.scale_graph import pointers
 
 
-def product(
-    x: Tensor,
-    pointer: Tensor,
-    column: Tensor,
-    value: Tensor,
-    out: Tensor | None = None,
-) -> Tensor:
-    """The sparse matrix times the features of each frame, ``[n, S, C]`` to
-    ``[n, S', C]``, in ``out`` if that is given. Row ``i`` of the matrix holds the
-    entries ``pointer[i]`` to ``pointer[i + 1]``."""
-    dtype = x.dtype
-    if x.device.type == 'cpu' and dtype in (torch.float16, torch.bfloat16):
-        # Which the product on the CPU does not have.
-        x, value = x.float(), value.float()
-    size = (pointer.numel() - 1, x.size(1))
-    matrix = torch.sparse_csr_tensor(
+def matrix(pointer: Tensor, column: Tensor, value: Tensor, num_columns: int) -> Tensor:
+    """Row ``i`` holds the entries ``pointer[i]`` to ``pointer[i + 1]``."""
+    if value.device.type == 'cpu':
+        # MKL takes no longer indices, and would have them copied for every frame.
+        pointer, column = pointer.int(), column.int()
+        if value.dtype in (torch.float16, torch.bfloat16):
+            # Which the product on the CPU does not have.
+            value = value.float()
+    size = (pointer.numel() - 1, num_columns)
+    return torch.sparse_csr_tensor(
         pointer, column, value, size, check_invariants=False
     )
+
+
+def product(matrix: Tensor, x: Tensor, out: Tensor | None = None) -> Tensor:
+    """The sparse matrix times the features of each frame, ``[n, S, C]`` to
+    ``[n, S', C]``, in ``out`` if that is given."""
+    dtype, x = x.dtype, x.to(matrix.dtype)
     if out is None or out.dtype != x.dtype:
-        y = x.new_empty(x.size(0), size[0], x.size(2))
+        y = x.new_empty(x.size(0), matrix.size(0), x.size(2))
     else:
         y = out
     # Frame by frame: side by side they would have to be transposed before and after.
     for frame, result in zip(x.unbind(), y.unbind(), strict=True):
-        torch.mm(matrix, frame, out=result)
+        # Not mm, which adds to zeros that it makes and copies first.
+        torch.addmm(result, matrix, frame, beta=0, out=result)
     if out is None or y is out:
         return y.to(dtype)
     return out.copy_(y)

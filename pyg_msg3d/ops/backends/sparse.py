@@ -13,16 +13,15 @@ from pyg_msg3d.ops.scale_graph import ScaleGraph
 
 
 class Kernel(Protocol):
-    """What computes products with a sparse matrix, given by its rows."""
+    """What computes products with a sparse matrix."""
 
-    def product(
-        self,
-        x: Tensor,
-        pointer: Tensor,
-        column: Tensor,
-        value: Tensor,
-        out: Tensor | None = None,
-    ) -> Tensor:
+    def matrix(
+        self, pointer: Tensor, column: Tensor, value: Tensor, num_columns: int
+    ) -> Any:
+        """What :meth:`product` takes; row ``i`` holds the entries ``pointer[i]`` to
+        ``pointer[i + 1]``."""
+
+    def product(self, matrix: Any, x: Tensor, out: Tensor | None = None) -> Tensor:
         """``[n, S, C]`` to ``[n, S', C]``, in ``out`` if that is given."""
 
     def weight_gradient(
@@ -75,7 +74,8 @@ def _aggregate(
     kernel: str,
 ) -> Tensor:
     source, _, _, rowptr, _, _ = indices
-    return get_kernel(kernel).product(x, rowptr, source, weight)
+    multiply = get_kernel(kernel)
+    return multiply.product(multiply.matrix(rowptr, source, weight, x.size(1)), x)
 
 
 @_aggregate.register_fake
@@ -99,10 +99,12 @@ def _aggregate_backward(
     needs_weight: bool,
 ) -> tuple[Tensor, Tensor]:
     source, target, _, _, order, colptr = indices
-    to_x = get_kernel(kernel).product(grad, colptr, target[order], weight[order])
+    multiply = get_kernel(kernel)
+    transposed = multiply.matrix(colptr, target[order], weight[order], grad.size(1))
+    to_x = multiply.product(transposed, grad)
     if not needs_weight:
         return to_x, torch.zeros_like(weight)
-    to_weight = get_kernel(kernel).weight_gradient(grad, x, target, source)
+    to_weight = multiply.weight_gradient(grad, x, target, source)
     return to_x, to_weight.to(weight.dtype)
 
 

@@ -82,17 +82,20 @@ def weight_gradient_kernel(
     tl.store(out + split * num_edges + edge, tl.sum(total, axis=0))
 
 
-def product(
-    x: Tensor,
-    pointer: Tensor,
-    column: Tensor,
-    value: Tensor,
-    out: Tensor | None = None,
-) -> Tensor:
+Rows = tuple[Tensor, Tensor, Tensor]
+"""A sparse matrix: row ``i`` holds the entries ``pointer[i]`` to ``pointer[i + 1]``, each
+with its column and value."""
+
+
+def matrix(pointer: Tensor, column: Tensor, value: Tensor, num_columns: int) -> Rows:
+    """What :func:`product` takes."""
+    return pointer.contiguous(), column, value
+
+
+def product(matrix: Rows, x: Tensor, out: Tensor | None = None) -> Tensor:
     """The sparse matrix times the features of each frame, ``[n, S, C]`` to
-    ``[n, S', C]``, in ``out`` if that is given, contiguous. Row ``i`` of the matrix
-    holds the entries ``pointer[i]`` to ``pointer[i + 1]``."""
-    x = x.contiguous()
+    ``[n, S', C]``, in ``out`` if that is given, contiguous."""
+    x, (pointer, column, value) = x.contiguous(), matrix
     frames, num_sources, channels = x.shape
     num_rows = pointer.numel() - 1
     out = x.new_empty(frames, num_rows, channels) if out is None else out
@@ -101,7 +104,7 @@ def product(
     blocks = triton.cdiv(channels, BLOCK_CHANNELS)
     product_kernel[frames * num_rows, blocks](
         x,
-        pointer.contiguous(),
+        pointer,
         column,
         value,
         out,
