@@ -266,5 +266,6 @@ class G3DConv(MultiScaleMessagePassing):
 def _map_joints(x: Tensor, weight: Tensor, own: Tensor) -> Tensor:
     """The maps ``[K, C', C]``, weighted for each joint by ``[K, V]`` and added up,
     applied to the features of that joint."""
-    maps = torch.einsum('kv,koc->vco', own, weight)
-    return torch.einsum('btvc,vco->btvo', x, maps)
+    # Not one wide product, for which BLAS libraries keep much memory.
+    maps = torch.matmul(own.t(), weight.transpose(0, 1))
+    return torch.einsum('btvc,ovc->btvo', x, maps)

@@ -172,6 +172,8 @@ def _branches_backward(
         torch.ops.aten.max_pool2d_with_indices_backward(mine, highest, *window, where)
     )
     torch.ops.aten.threshold_backward.grad_input(to_y, y, 0, grad_input=to_y)
+    # Here memory is at its highest.
+    del y, branches, highest, to_branch
     to_inner, to_gamma, to_beta = torch.ops.aten.native_batch_norm_backward(
         to_y, inner, gamma, None, None, mean, rstd, True, eps, [True, True, True]
     )

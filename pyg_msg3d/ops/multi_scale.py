@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from pyg_msg3d.ops.chunks import as_autocast, chunks, wide
-from pyg_msg3d.ops.linear import linear, linear_backward
+from pyg_msg3d.ops.linear import convolves, linear, linear_backward
 from pyg_msg3d.ops.mixers import DenseFrames, DenseWindows, Mixer, SparseFrames
 from pyg_msg3d.ops.scale_graph import ScaleGraph
 from pyg_msg3d.ops.window import Window
@@ -80,11 +80,19 @@ def _forward(x: Tensor, weight: Tensor, mixer: Mixer) -> Tensor:
     out = x.new_empty(mixer.shape(x, weight))
     k = mixer.num_scales
     maps = weight if mixer.lifted else _collapsing(weight, k)
+    slots = None
     for chunk in _chunks(x, weight, mixer):
+        part = x[chunk]
+        # In the same memory each time; convolutions bring their own.
+        room = None if slots is None or convolves(x) else slots[: part.size(0)]
         if mixer.lifted:
-            mixer.product(_to_slots(linear(x[chunk], maps), k), out[chunk])
+            lifted = linear(part, maps, out=room)
+            slots = lifted if slots is None else slots
+            mixer.product(_to_slots(lifted, k), out[chunk])
         else:
-            linear(_from_slots(mixer.product(x[chunk]), k), maps, out=out[chunk])
+            gathered = mixer.product(part, room)
+            slots = gathered if slots is None else slots
+            linear(_from_slots(gathered, k), maps, out=out[chunk])
     return out
 
 
