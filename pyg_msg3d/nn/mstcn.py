@@ -123,26 +123,37 @@ class MSTCN(Module):
         # A pointwise map of every s-th frame. Not a convolution with that stride: on
         # CPUs its backward pass writes beyond its memory where channels are few.
         left = x[:, :, :: self.stride]
-        out = self._branches(x, self.shortcut(left))
-        out = normalise(self.norm, out, self.activation, left, self.residual)
+        last = self.shortcut(left)
+        if self.training and is_local(self.norm) and is_local(self.pointwise_norm):
+            out = self._in_training(x, left, last)
+        else:
+            out = self._branches(x, last)
+            out = normalise(self.norm, out, self.activation, left, self.residual)
         out = out.permute(0, 2, 3, 1)
         return out.reshape(*lead, *out.shape[1:])
 
+    def _in_training(self, x: Tensor, left: Tensor, last: Tensor) -> Tensor:
+        """By the statistics of the batch, as one operator that keeps little."""
+        pointwise: Any = self.pointwise
+        norms = self.pointwise_norm, self.norm
+        convs: list[Any] = list(self.temporal)
+        out, means, variances = temporal_branches(
+            x, pointwise.weight.flatten(1), pointwise.bias,
+            [conv.weight for conv in convs], [conv.bias for conv in convs], last,
+            None if self.residual is None else self.residual(left),
+            [norm.weight for norm in norms], [norm.bias for norm in norms],
+            [norm.eps for norm in norms], self.stride, self.dilations, self.activation,
+        )  # fmt: skip
+        for norm, mean, variance, like in zip(
+            norms, means, variances, (x, out), strict=True
+        ):
+            track(norm, mean, variance, like.numel() // like.size(1))
+        return out
+
     def _branches(self, x: Tensor, last: Tensor) -> Tensor:
         """All branches side by side, of which the last is done."""
-        pointwise: Any = self.pointwise
-        norm = self.pointwise_norm
-        if self.training and is_local(norm):
-            convs: list[Any] = list(self.temporal)
-            weights = [conv.weight for conv in convs]
-            biases = [conv.bias for conv in convs]
-            out, mean, variance = temporal_branches(
-                x, pointwise.weight.flatten(1), pointwise.bias, norm.weight, norm.bias,
-                norm.eps, weights, biases, last, self.stride, self.dilations,
-            )  # fmt: skip
-            track(norm, mean, variance, x.numel() // x.size(1))
-            return out
-        *dilated, highest = normalise(norm, pointwise(x)).split(self.width, 1)
+        out = normalise(self.pointwise_norm, self.pointwise(x))
+        *dilated, highest = out.split(self.width, 1)
         outs = [
             conv(branch) for conv, branch in zip(self.temporal, dilated, strict=True)
         ]

@@ -16,9 +16,7 @@ def matrix(pointer: Tensor, column: Tensor, value: Tensor, num_columns: int) -> 
             # Which the product on the CPU does not have.
             value = value.float()
     size = (pointer.numel() - 1, num_columns)
-    return torch.sparse_csr_tensor(
-        pointer, column, value, size, check_invariants=False
-    )
+    return torch.sparse_csr_tensor(pointer, column, value, size, check_invariants=False)
 
 
 def product(matrix: Tensor, x: Tensor, out: Tensor | None = None) -> Tensor:

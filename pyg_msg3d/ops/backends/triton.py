@@ -83,8 +83,8 @@ def weight_gradient_kernel(
 
 
 Rows = tuple[Tensor, Tensor, Tensor]
-"""A sparse matrix: row ``i`` holds the entries ``pointer[i]`` to ``pointer[i + 1]``, each
-with its column and value."""
+"""A sparse matrix: row ``i`` holds the entries ``pointer[i]`` to ``pointer[i + 1]``,
+each with its column and value."""
 
 
 def matrix(pointer: Tensor, column: Tensor, value: Tensor, num_columns: int) -> Rows:
