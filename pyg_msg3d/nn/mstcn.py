@@ -123,6 +123,8 @@ class MSTCN(Module):
         # A pointwise map of every s-th frame. Not a convolution with that stride: on
         # CPUs its backward pass writes beyond its memory where channels are few.
         left = x[:, :, :: self.stride]
+        # Once for all that takes it.
+        left = left.contiguous(memory_format=torch.channels_last)
         last = self.shortcut(left)
         if self.training and is_local(self.norm) and is_local(self.pointwise_norm):
             out = self._in_training(x, left, last)

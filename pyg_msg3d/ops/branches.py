@@ -203,11 +203,8 @@ def _branches_backward(
     grad, to_end_gamma, to_end_beta = torch.ops.aten.native_batch_norm_backward(
         grad, out, gammas[1], None, None, means[1], rstds[1], True, eps[1], [True] * 3
     )
-    del out
-    to_y = torch.empty_like(y)
     width = weights[0].size(0)
     *branches, highest = y.split(width, 1)
-    *to_branches, to_highest = to_y.split(width, 1)
     *grads, above = grad[:, : y.size(1)].split(width, 1)
     to_weights = []
     for i, dilation in enumerate(dilations):
@@ -216,24 +213,27 @@ def _branches_backward(
             *_settings(weights[i], stride, dilation), False, [0, 0], 1,
             [True, True, False],
         )  # fmt: skip
-        to_branches[i].copy_(to_branch)
+        _through_relu(to_branch, branches[i])
         to_weights.append(to_weight.contiguous())
-    to_highest.copy_(
-        torch.ops.aten.max_pool2d_with_indices_backward(
-            above, highest, *_pooling(stride), [1, 1], False, where
-        )
+    to_highest = torch.ops.aten.max_pool2d_with_indices_backward(
+        above, highest, *_pooling(stride), [1, 1], False, where
     )
-    torch.ops.aten.threshold_backward.grad_input(to_y, y, 0, grad_input=to_y)
+    _through_relu(to_highest, highest)
     to_last = grad[:, y.size(1) :].contiguous(memory_format=torch.channels_last)
     # Here memory is at its highest.
-    del y, branches, highest, grad, grads, above, to_branch
+    del out, grad, grads, above, to_branch, to_highest
     to_inner, to_gamma, to_beta = torch.ops.aten.native_batch_norm_backward(
-        to_y, inner, gammas[0], None, None, mean, rstds[0], True, eps[0], [True] * 3
+        y, inner, gammas[0], None, None, mean, rstds[0], True, eps[0], [True] * 3
     )
     above, below, found = (t.permute(0, 2, 3, 1) for t in (to_inner, x, to_x))
     _, to_maps = linear_backward(above, below, maps, found)
     of_norms = [to_gamma, to_end_gamma], [to_beta, to_end_beta]
     return to_x, to_maps.contiguous(), to_weights, to_last, *of_norms
+
+
+def _through_relu(grad: Tensor, y: Tensor) -> None:
+    """Replaces what a ReLU gave by the gradient to what it took."""
+    torch.ops.aten.threshold_backward.grad_input(grad, y, 0, grad_input=y)
 
 
 @_branches_backward.register_fake

@@ -5,7 +5,7 @@ from torch import Tensor
 
 # Bytes of an intermediate computed at a time. On CPUs it then stays in the cache, and
 # in memory that the allocator has at hand; GPUs want more work at once.
-CHUNK_BYTES = {'cpu': 1 << 21, 'cuda': 1 << 28}
+CHUNK_BYTES = {'cpu': 1 << 22, 'cuda': 1 << 28}
 
 
 def chunks(num_items: int, elements_per_item: int, like: Tensor) -> list[slice]:
