@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pyg_msg3d.ops.chunks import as_autocast, wide
 from pyg_msg3d.ops.linear import linear, linear_backward
+from pyg_msg3d.ops.results import empty
 
 
 def temporal_branches(
@@ -152,7 +153,7 @@ def _normalised(
 def _empty(like: Tensor, channels: int) -> Tensor:
     """``[B, channels, T, V]``, channels last in memory."""
     b, _, t, v = like.shape
-    return like.new_empty(b, t, v, channels).permute(0, 3, 1, 2)
+    return empty(like, b, t, v, channels).permute(0, 3, 1, 2)
 
 
 @_branches.register_fake

@@ -10,6 +10,7 @@ from torch.utils.flop_counter import register_flop_formula
 
 from pyg_msg3d.ops.chunks import wide
 from pyg_msg3d.ops.linear import linear, linear_backward
+from pyg_msg3d.ops.results import empty
 from pyg_msg3d.ops.slots import Normalisation, slots_of
 from pyg_msg3d.ops.window import Window
 
@@ -125,7 +126,7 @@ def _collapse(
     slots = slots_of(h, own, window)
     norm = Normalisation(mean, variance, eps, gamma, beta)
     # The result first: what is computed on the way then leaves no holes behind it.
-    out = h.new_empty(h.size(0), slots.windows, slots.joints, weight.size(0))
+    out = empty(h, h.size(0), slots.windows, slots.joints, weight.size(0))
     for tile in slots.tiles():
         linear(slots.activated(tile, norm).flatten(-2), weight, out=out[tile])
     return out

@@ -11,6 +11,7 @@ from torch.utils.flop_counter import register_flop_formula
 from pyg_msg3d.ops.chunks import as_autocast, chunks, wide
 from pyg_msg3d.ops.linear import convolves, linear, linear_backward
 from pyg_msg3d.ops.mixers import DenseFrames, DenseWindows, Mixer, SparseFrames
+from pyg_msg3d.ops.results import empty
 from pyg_msg3d.ops.scale_graph import ScaleGraph
 from pyg_msg3d.ops.window import Window
 
@@ -77,7 +78,7 @@ def multi_scale_product(
 
 def _forward(x: Tensor, weight: Tensor, mixer: Mixer) -> Tensor:
     # The result first: what is computed on the way then leaves no holes behind it.
-    out = x.new_empty(mixer.shape(x, weight))
+    out = empty(x, *mixer.shape(x, weight))
     k = mixer.num_scales
     maps = weight if mixer.lifted else _collapsing(weight, k)
     slots = None
@@ -107,7 +108,7 @@ def _backward(
     """The gradients to the features, the maps and the weights of the graph."""
     k = mixer.num_scales
     collapsing = weight if mixer.lifted else _collapsing(weight, k)
-    grad_x = _like(x)
+    grad_x = empty(x, *x.shape)
     grad_weight = torch.zeros_like(collapsing, dtype=wide(x))
     grad_graph = None
     for chunk in _chunks(x, weight, mixer):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pyg_msg3d.ops.chunks import tiles, wide
 from pyg_msg3d.ops.factored import banded, over_frames
+from pyg_msg3d.ops.results import empty
 from pyg_msg3d.ops.window import Window
 
 Tile = tuple[slice, slice]
@@ -135,7 +136,7 @@ class WholeSlots(Slots):
 class _WholeGradient(Gradient):
     def __init__(self, norm: Normalisation, slots: WholeSlots) -> None:
         h = slots.h
-        to_h = torch.empty_like(h, memory_format=torch.contiguous_format)
+        to_h = empty(h, *h.shape)
         super().__init__(norm, (to_h, h.new_empty(0)))
         self.slots = slots
         self.to_gamma = torch.zeros_like(norm.mean)
@@ -249,9 +250,10 @@ class FactoredSlots(Slots):
 
 class _FactoredGradient(Gradient):
     def __init__(self, norm: Normalisation, slots: FactoredSlots) -> None:
-        to_shared = torch.empty_like(slots.h, memory_format=torch.contiguous_format)
+        to_shared = empty(slots.h, *slots.h.shape)
         # Frames are part of several windows, whose gradients add up.
-        super().__init__(norm, (to_shared, slots.own.new_zeros(slots.own.shape)))
+        to_own = empty(slots.own, *slots.own.shape).zero_()
+        super().__init__(norm, (to_shared, to_own))
         self.slots = slots
 
     def add(self, grad: Tensor, tile: Tile) -> None:
