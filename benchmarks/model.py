@@ -47,9 +47,7 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument('--compiled', action='store_true', help='compiled sides too')
     parser.add_argument('--tasks', nargs='+', choices=TASKS, default=TASKS)
-    parser.add_argument(
-        '--device', default='cuda' if torch.cuda.is_available() else 'cpu'
-    )
+    parser.add_argument('--device', default=runner.DEVICE)
     parser.add_argument('--side', help=argparse.SUPPRESS)
     parser.add_argument('--what', help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -70,10 +68,10 @@ def measure(
     args: argparse.Namespace, residual: str, task: str
 ) -> list[dict[str, object]]:
     """All sides of a case, in turns."""
-    models = sides(args, residual, task)
+    names = sides(args, task)
+    models = built(args, residual, task, names)
     compare(task, models)
     work = gflop(models) if 'inference' in task else None
-    names = list(models)
     del models
     peak = runner.peak(torch.bfloat16 if 'bf16' in task else torch.float32)
 
@@ -105,48 +103,67 @@ def measure(
 def serve(args: argparse.Namespace) -> None:
     """One side, run whenever the process that measures asks for it."""
     (task,), (residual,) = args.tasks, args.residuals
-    runner.serve(run(task, *sides(args, residual, task)[args.side]))
+    model, x = built(args, residual, task, [args.side])[args.side]
+    runner.serve(run(task, model, x))
 
 
 # Sides -------------------------------------------------------------------------------
 
 
-def sides(
-    args: argparse.Namespace, residual: str, task: str
-) -> dict[str, tuple[Module, Tensor]]:
-    """A model and its input for each side."""
-    joints, (clips, persons, frames) = skeleton_of(args), GRAPHS[args.graph][1]
-    torch.manual_seed(0)
-    x = torch.randn(clips, persons, frames, joints.num_joints, 3).to(args.device)
-    official, ours = pair(args, joints, persons, residual)
-    training = 'training' in task
+def sides(args: argparse.Namespace, task: str) -> list[str]:
+    """The names of all that take part."""
+    found = [] if args.graph != 'ntu' else ['naive']  # Elsewhere it takes minutes.
+    if args.official is not None:
+        found += ['official', 'official channels-last']
+        found += ['official compiled'] if args.compiled else []
+    found += ['pyg_msg3d', 'pyg_msg3d compiled'] if args.compiled else ['pyg_msg3d']
+    last = 'checkpointed' if 'training' in task else 'fused'
+    return [*found, f'pyg_msg3d {last}']
 
+
+def built(
+    args: argparse.Namespace, residual: str, task: str, names: list[str]
+) -> dict[str, tuple[Module, Tensor]]:
+    """A model and its input for each side, all with the same weights."""
+    x = clips_of(args).to(args.device)
+    official, ours = pair(args, skeleton_of(args), x.size(1), residual)
     found: dict[str, tuple[Module, Tensor]] = {}
-    if args.graph == 'ntu':  # Elsewhere it takes minutes.
-        found['naive'] = Naive(deepcopy(ours)), x
-    if official is not None:
-        theirs = x.permute(0, 4, 2, 3, 1).contiguous()
-        found['official'] = official, theirs
-        found['official channels-last'] = channels_last(official), theirs
-        if args.compiled:
-            found['official compiled'] = torch.compile(deepcopy(official)), theirs
-    found['pyg_msg3d'] = ours, x
-    if args.compiled:
-        found['pyg_msg3d compiled'] = torch.compile(deepcopy(ours)), x
-    for model, _ in found.values():
-        model.train(training)
-    if training:
-        lean = deepcopy(ours)
-        checkpoint_activations(lean)
-        found['pyg_msg3d checkpointed'] = lean, x
-    else:
-        found['pyg_msg3d fused'] = ours.fused(), x
+    for name in names:
+        model = deepcopy(official if name.startswith('official') else ours)
+        found[name] = made(name, model, task), laid_out(name, x)
     return found
 
 
-def channels_last(official: Module) -> Module:
+def made(name: str, model: Module, task: str) -> Module:
+    """What a side makes of a model, theirs or ours."""
+    model.train('training' in task)
+    match name.split()[-1]:
+        case 'naive':
+            return Naive(model).train('training' in task)
+        case 'channels-last':
+            return channels_last(model)
+        case 'compiled':
+            return torch.compile(model)
+        case 'fused':
+            return model.fused()
+        case 'checkpointed':
+            checkpoint_activations(model)
+    return model
+
+
+def clips_of(args: argparse.Namespace) -> Tensor:
+    clips, persons, frames = GRAPHS[args.graph][1]
+    torch.manual_seed(0)
+    return torch.randn(clips, persons, frames, skeleton_of(args).num_joints, 3)
+
+
+def laid_out(name: str, x: Tensor) -> Tensor:
+    """The input as a side takes it."""
+    return x.permute(0, 4, 2, 3, 1).contiguous() if 'official' in name else x
+
+
+def channels_last(model: Module) -> Module:
     """Their model with its two-dimensional convolutions in that layout."""
-    model = deepcopy(official)
     for module in model.modules():
         if isinstance(module, torch.nn.Conv2d):
             module.to(memory_format=torch.channels_last)
@@ -285,9 +302,8 @@ def gflop(models: dict[str, tuple[Module, Tensor]]) -> dict[str, float]:
 
 
 def measure_memory(args: argparse.Namespace) -> None:
-    """Of one side alone, in this process."""
-    joints, (clips, persons, frames) = skeleton_of(args), GRAPHS[args.graph][1]
-    x = torch.randn(clips, persons, frames, joints.num_joints, 3)
+    """Of one side alone, in this process, with weights of its own."""
+    joints, x = skeleton_of(args), clips_of(args)
     # Libraries are loaded at their first use.
     torch.randn(64, 64) @ torch.randn(64, 64)
     torch.nn.functional.conv2d(torch.randn(1, 8, 8, 8), torch.randn(8, 8, 1, 1))
@@ -295,22 +311,15 @@ def measure_memory(args: argparse.Namespace) -> None:
         authors_model(args.official, skeleton('hand-21'), 1)  # Its imports.
     (task,), (residual,) = args.tasks, args.residuals
     x = x.to(args.device)
-    peak = runner.PeakMemory()
+    peak = runner.PeakMemory(args.device)
     model: Module
-    if args.side == 'official':
-        model = authors_model(args.official, joints, persons)
-        x = x.permute(0, 4, 2, 3, 1).contiguous()
+    if 'official' in args.side:
+        model = authors_model(args.official, joints, x.size(1))
     else:
         mode = None if residual == 'none' else residual
-        model = MSG3D(joints, 60, num_persons=persons, residual=mode)
-        if args.side == 'naive':
-            model = Naive(model)
-        elif args.side.endswith('checkpointed'):
-            checkpoint_activations(model)
-    model.to(args.device).train('training' in task)
-    if args.side.endswith('fused'):
-        model = model.fused()
-    work = run(task, model, x)
+        model = MSG3D(joints, 60, num_persons=x.size(1), residual=mode)
+    model = made(args.side, model.to(args.device), task)
+    work = run(task, model, laid_out(args.side, x))
     for _ in range(3):
         work()
     print(peak.read())

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 
 HERE = Path(__file__).parent
+DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 COLUMNS = (
     'case', 'side', 'seconds', 'seconds_q20', 'seconds_q80', 'baseline', 'speedup',
     'speedup_q20', 'speedup_q80', 'peak_mb', 'gflop_s', 'share_of_peak',
@@ -230,12 +231,11 @@ def commit() -> str:
 def peak(dtype: torch.dtype = torch.float32) -> dict[str, float]:
     """The machine's GFLOP/s at its best, as a matrix product and as a pointwise
     convolution, and its GB/s, each the median of some tries."""
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    n = 8192 if device == 'cuda' else 2048
-    a = torch.randn(n, n, dtype=dtype, device=device)
+    n = 8192 if DEVICE == 'cuda' else 2048
+    a = torch.randn(n, n, dtype=dtype, device=DEVICE)
     image, kernel = a.t()[None, :, :, None], a[:, :, None, None]
     # Larger than caches are.
-    source = torch.randn(1 << 26, device=device).to(dtype)
+    source = torch.randn(1 << 26, device=DEVICE).to(dtype)
     target = torch.empty_like(source)
     with torch.no_grad():
         seconds = in_turns(
@@ -267,13 +267,14 @@ def memory(script: str, arguments: Sequence[str]) -> float:
 
 
 class PeakMemory:
-    """The peak of this process's memory from now on, in MB above what it is now."""
+    """The peak of this process's memory from now on, in MB above what it is now; of a
+    GPU's, that torch allocated there."""
 
-    def __init__(self) -> None:
-        self.before = self._now('VmRSS')
+    def __init__(self, device: str = DEVICE) -> None:
+        self.device, self.before = device, self._now('VmRSS')
 
     def read(self) -> float:
-        if torch.cuda.is_available():
+        if self.device != 'cpu':
             return torch.cuda.max_memory_allocated() / 2**20
         return self._now('VmHWM') - self.before
 
