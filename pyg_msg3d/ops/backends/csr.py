@@ -2,9 +2,13 @@
 
 import torch
 from torch import Tensor
+from torch_geometric.warnings import filterwarnings
 
 from pyg_msg3d.ops.chunks import chunks, wide
 from pyg_msg3d.ops.scale_graph import pointers
+
+# Nothing to whoever uses a layer.
+filterwarnings('ignore', '.*Sparse CSR tensor support is in beta state.*')
 
 
 def matrix(pointer: Tensor, column: Tensor, value: Tensor, num_columns: int) -> Tensor:
