@@ -24,7 +24,8 @@ def main() -> None:
     limit = SECONDS * max(1, GB_S / width)
     ours, theirs = correct(plain), correct(low)
     difference = theirs.mean() - ours.mean()
-    # Of a difference between two accuracies on the same samples.
+    # Of a difference between two accuracies on the same samples. Two trainings that
+    # differ in rounding alone end up to two such errors apart.
     error = (theirs.astype(float) - ours).std() / len(ours) ** 0.5
     print(f'demo: {ours.mean():.1%} after {seconds:.0f} s, copying {width:.0f} GB/s')
     print(
@@ -32,7 +33,9 @@ def main() -> None:
     )
     assert ours.mean() >= 0.95, 'the demo must reach 95 % on unseen subjects'
     assert seconds <= limit, f'the demo must train within {limit:.0f} s here'
-    assert abs(difference) <= 0.01 + error, 'bf16 must end within a point of float32'
+    assert abs(difference) <= 0.01 + 2 * error, (
+        'bf16 must end within a point of float32'
+    )
 
 
 def correct(folder: Path) -> np.ndarray:
