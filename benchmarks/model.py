@@ -136,19 +136,18 @@ def built(
 
 def made(name: str, model: Module, task: str) -> Module:
     """What a side makes of a model, theirs or ours."""
-    model.train('training' in task)
     match name.split()[-1]:
         case 'naive':
-            return Naive(model).train('training' in task)
+            model = Naive(model)
         case 'channels-last':
-            return channels_last(model)
+            model = channels_last(model)
         case 'compiled':
-            return torch.compile(model)
+            model = torch.compile(model)
         case 'fused':
-            return model.fused()
+            model = model.fused()
         case 'checkpointed':
             checkpoint_activations(model)
-    return model
+    return model.train('training' in task)
 
 
 def clips_of(args: argparse.Namespace) -> Tensor:

@@ -154,7 +154,7 @@ def problem(
     nodes = tau * v
     edges = window_graph(bones.edge_index, v, tau) if tau > 1 else bones.edge_index
     (source, target), scale, weight = disentangle(edges, nodes, k)
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    device = runner.DEVICE
     torch.manual_seed(0)
     # As many frames as make a few million features.
     frames = max(tau, min(200, (1 << 22) // (v * k * case.channels)))

@@ -111,9 +111,7 @@ def layer(point: Point) -> tuple[Module, Tensor]:
     )
     block.norm = Identity()  # The convolution alone, with its graph.
     x = torch.randn(point.clips, point.frames, point.joints, CHANNELS)
-    if torch.cuda.is_available():
-        return block.cuda(), x.cuda()
-    return block, x
+    return block.to(runner.DEVICE), x.to(runner.DEVICE)
 
 
 def step(point: Point) -> Callable[[], None]:

@@ -87,13 +87,12 @@ def _forward(x: Tensor, weight: Tensor, mixer: Mixer) -> Tensor:
         # In the same memory each time; convolutions bring their own.
         room = None if slots is None or convolves(x) else slots[: part.size(0)]
         if mixer.lifted:
-            lifted = linear(part, maps, out=room)
-            slots = lifted if slots is None else slots
-            mixer.product(_to_slots(lifted, k), out[chunk])
+            mine = linear(part, maps, out=room)
+            mixer.product(_to_slots(mine, k), out[chunk])
         else:
-            gathered = mixer.product(part, room)
-            slots = gathered if slots is None else slots
-            linear(_from_slots(gathered, k), maps, out=out[chunk])
+            mine = mixer.product(part, room)
+            linear(_from_slots(mine, k), maps, out=out[chunk])
+        slots = mine if slots is None else slots
     return out
 
 
