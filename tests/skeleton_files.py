@@ -114,7 +114,10 @@ def corrupt_skeletons() -> dict[str, tuple[bytes, str]]:
 def annotation(rng: np.random.Generator, dims: int = 3, name: str = NAME) -> dict:
     """An annotation as MMAction2's and PYSKL's pickles have it."""
     joints = {3: 25, 2: 17}[dims]
-    keypoint = rng.normal(size=(2, 5, joints, dims)).astype(np.float16)
+    keypoint = rng.normal(size=(2, 5, joints, dims))
+    if dims == 2:  # Pixels.
+        keypoint = 100 * keypoint + [960, 540]
+    keypoint = keypoint.astype(np.float16)
     record = {'frame_dir': name, 'label': 12, 'keypoint': keypoint, 'total_frames': 5}
     if dims == 2:
         record['keypoint_score'] = rng.random((2, 5, joints)).astype(np.float16)

@@ -5,19 +5,22 @@ from os import PathLike
 import numpy as np
 
 from pyg_msg3d.data import SkeletonDataError
-from pyg_msg3d.io.arrays import open_npz
+from pyg_msg3d.data.errors import printable
+from pyg_msg3d.io.arrays import StoredArray, open_npz
 from pyg_msg3d.io.reader import Reader
 from pyg_msg3d.io.sequence import SkeletonSequence
 
 _PERSONS, _JOINTS = 2, 25
 _WIDTH = _PERSONS * _JOINTS * 3
 
+Array = StoredArray | np.ndarray
+
 
 class CTRGCNReader(Reader):
     r"""``NTU60_CS.npz`` and its like, as CTR-GCN, InfoGCN and others use it:
     ``x_train`` and ``x_test`` of shape :math:`(N, 300, 150)`, two persons of 25
-    joints, and ``y_train`` and ``y_test``, one-hot. Uncompressed archives are mapped,
-    not loaded.
+    joints, and ``y_train`` and ``y_test``, one-hot. Clips of uncompressed archives are
+    read when they are asked for.
 
     The zero frames that fill a clip to 300 are dropped. The clips have no names; they
     are called ``train_000000`` and so on.
@@ -30,18 +33,19 @@ class CTRGCNReader(Reader):
     """
 
     format = "CTR-GCN's .npz"
+    skeleton = 'ntu-rgb+d'
 
     def __init__(self, path: str | PathLike) -> None:
         super().__init__(path)
         arrays = open_npz(path)
-        self._arrays: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self._arrays: dict[str, tuple[Array, Array]] = {}
         self._places: list[tuple[str, int]] = []
         self.names, self.splits = [], {}
         for split in ('train', 'test'):
             if f'x_{split}' not in arrays or f'y_{split}' not in arrays:
                 raise SkeletonDataError(
                     f"'{path}': expected the arrays x_train, y_train, x_test and "
-                    f'y_test (got {", ".join(list(arrays)[:10])})'
+                    f'y_test (got {printable(", ".join(list(arrays)[:10]))})'
                 )
             x, y = arrays[f'x_{split}'], arrays[f'y_{split}']
             if x.ndim != 3 or x.shape[2] != _WIDTH or x.dtype.kind != 'f':
@@ -77,11 +81,11 @@ class CTRGCNReader(Reader):
             np.array(x, np.float32, order='C'),
             name,
             label=int(np.argmax(y)),
-            path=f'{self.path}: {name}',
+            path=printable(f'{self.path}: {name}'),
         )
 
     def __getstate__(self) -> dict:
-        # Sent by path: a mapped array would be sent whole.
+        # Sent by path: arrays that were unpacked would be sent whole.
         return {'path': self.path}
 
     def __setstate__(self, state: dict) -> None:

@@ -35,5 +35,5 @@ def parse_json(content: bytes, path: str) -> Any:
         raise SkeletonDataError(
             f"'{path}', byte {error.start}: not JSON, nor text at all ({error.reason})"
         ) from error
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, MemoryError) as error:
         raise SkeletonDataError(f"'{path}' is not JSON ({error})") from error

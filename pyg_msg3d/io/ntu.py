@@ -11,9 +11,11 @@ import io
 import re
 import threading
 from array import array
+from collections.abc import Container
+from dataclasses import replace
 from functools import cache
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -21,16 +23,24 @@ import simdjson
 
 from pyg_msg3d.data import SkeletonDataError
 from pyg_msg3d.io.limits import check_array
-from pyg_msg3d.io.reader import FilesReader
+from pyg_msg3d.io.reader import FilesReader, check_unique
 from pyg_msg3d.io.sequence import SkeletonSequence
 
 _JOINTS, _BODY_FIELDS, _JOINT_FIELDS = 25, 10, 12
 _NUMBER = re.compile(rb'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?')
+# What programs write for NaN and infinity; Windows' own has a #.
+_NO_NUMBER = re.compile(rb'[+-]?(nan(\(\w*\))?|inf(inity)?|\d\.#\w+)', re.IGNORECASE)
+# The columns of a joint that nobody uses: its place in the images, its orientation. Of
+# real files, some have NaN there.
+_UNUSED = range(3, 11)
 _LARGEST_ID = 2**63 - 1
 _LARGEST = float(np.finfo(np.float32).max)
 # The fast path may take 28 times the text for a moment, and more if lines are short:
 # too much of a large file. Two persons for 300 frames take 1.6 MB.
 _FAST_BYTES, _LINE_BYTES = 1_700_000, 16
+
+
+_SAMPLE = r'S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})'
 
 
 class SampleName(NamedTuple):
@@ -45,7 +55,7 @@ class SampleName(NamedTuple):
     @classmethod
     def parse(cls, name: str) -> 'SampleName | None':
         """The parts of a sample's name, or None if it is no such name."""
-        match = re.fullmatch(r'S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})', name)
+        match = re.fullmatch(_SAMPLE, name, re.ASCII)
         return None if match is None else cls(*map(int, match.groups()))
 
     def __str__(self) -> str:
@@ -61,22 +71,33 @@ def class_names() -> tuple[str, ...]:
 
 class NTUReader(FilesReader):
     r"""``.skeleton`` files of NTU RGB+D: one, a folder of them, or the distributed zip
-    archive without unpacking. Labels come from the names, ``SsssCcccPpppRrrrAaaa``;
-    other names have none.
+    archive without unpacking. Labels come from the names, ``SsssCcccPpppRrrrAaaa``,
+    which identify a sample wherever its file lies; others have none.
 
     Args:
         path (str or path): The file, folder or archive.
+
+    Raises:
+        SkeletonDataError: If there are two files of one sample.
     """
 
     format = 'NTU RGB+D .skeleton'
+    skeleton = 'ntu-rgb+d'
 
     def __init__(self, path: str | PathLike) -> None:
         super().__init__(path, '.skeleton')
         self.classes = class_names()
+        parts = [PurePosixPath(name).name for name in self.names]
+        self.names = [
+            part if SampleName.parse(part) else name
+            for part, name in zip(parts, self.names, strict=True)
+        ]
+        check_unique(self.names, lambda i: self.files.where(self._members[i]))
 
     def read(self, index: int) -> SkeletonSequence:
         """Reads one file."""
-        return parse_skeleton(*self.content(index))
+        sequence = parse_skeleton(*self.content(index))
+        return replace(sequence, name=self.names[index])
 
 
 class _Bodies(NamedTuple):
@@ -94,7 +115,7 @@ def parse_skeleton(content: bytes, path: str) -> SkeletonSequence:
 
     Args:
         content (bytes): The content.
-        path (str): The file's path; its last part without ``.skeleton`` is the name,
+        path (str): The file's path; its last part without the ending is the name,
             and if that reads ``SsssCcccPpppRrrrAaaa``, A - 1 is the label.
 
     Returns:
@@ -116,7 +137,7 @@ def parse_skeleton(content: bytes, path: str) -> SkeletonSequence:
     keypoints[place] = bodies.joints[..., :3]
     score[place] = bodies.joints[..., 3] / 2
     body_ids[place] = bodies.id
-    name = Path(path).name.removesuffix('.skeleton')
+    name = Path(path).stem
     sample = SampleName.parse(name)
     return SkeletonSequence(
         keypoints,
@@ -245,7 +266,9 @@ class _Lines:
     def error(self, message: str) -> SkeletonDataError:
         return SkeletonDataError(f"'{self.path}', line {self.number}: {message}")
 
-    def fields(self, count: int, what: str) -> list[bytes]:
+    def fields(
+        self, count: int, what: str, may_lack: Container[int] = ()
+    ) -> list[bytes]:
         line = self.stream.readline()
         self.number += 1
         if not line:
@@ -259,8 +282,9 @@ class _Lines:
                 f'expected {count} number{"s" * (count > 1)}, {what} (got '
                 f'{len(fields)}: {_show(line)})'
             )
-        for field in fields:
-            if not _NUMBER.fullmatch(field):
+        for place, field in enumerate(fields):
+            unused = place in may_lack and _NO_NUMBER.fullmatch(field)
+            if not unused and not _NUMBER.fullmatch(field):
                 raise self.error(f'expected numbers, {what} (got {_show(field)})')
         return fields
 
@@ -283,7 +307,9 @@ def _parse_lines(content: bytes, path: str) -> _Bodies:
     for frame in range(num_frames):
         for slot in range(lines.count(f'the number of bodies of frame {frame}')):
             what = f'body {slot} of frame {frame}'
-            head = lines.fields(_BODY_FIELDS, f'the id and the state of {what}')
+            head = lines.fields(
+                _BODY_FIELDS, f'the id and the state of {what}', range(1, _BODY_FIELDS)
+            )
             frames.append(frame)
             slots.append(slot)
             ids.append(lines.whole(head[0], f'the id of {what}'))
@@ -293,7 +319,9 @@ def _parse_lines(content: bytes, path: str) -> _Bodies:
                     f'expected {_JOINTS} joints for {what} (got {num_joints})'
                 )
             for joint in range(_JOINTS):
-                fields = lines.fields(_JOINT_FIELDS, f'joint {joint} of {what}')
+                fields = lines.fields(
+                    _JOINT_FIELDS, f'joint {joint} of {what}', _UNUSED
+                )
                 values = [float(fields[i]) for i in (0, 1, 2, 11)]
                 if max(map(abs, values)) > _LARGEST:
                     raise lines.error(

@@ -2,14 +2,15 @@
 
 import re
 from os import PathLike
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
 
 from pyg_msg3d.data import SkeletonDataError
-from pyg_msg3d.io.fields import as_floats, as_whole
+from pyg_msg3d.io.fields import as_floats, as_label
 from pyg_msg3d.io.jsons import parse_json
-from pyg_msg3d.io.reader import FilesReader
+from pyg_msg3d.io.reader import FilesReader, check_unique
 from pyg_msg3d.io.sequence import SkeletonSequence
 
 _JOINTS = 20
@@ -26,6 +27,7 @@ _CLASSES = (
     'carry',
 )
 _TRAIN_VIEWS = (1, 2)
+_NAME = r'a(\d{1,4})_s(\d{1,4})_e(\d{1,4})_v(\d{1,4})'
 
 
 class NWUCLAName(NamedTuple):
@@ -39,7 +41,7 @@ class NWUCLAName(NamedTuple):
     @classmethod
     def parse(cls, name: str) -> 'NWUCLAName | None':
         """The parts of a sequence's name, or None if it is no such name."""
-        match = re.fullmatch(r'a(\d+)_s(\d+)_e(\d+)_v(\d+)', name)
+        match = re.fullmatch(_NAME, name, re.ASCII)
         return None if match is None else cls(*map(int, match.groups()))
 
 
@@ -56,14 +58,20 @@ class NWUCLAReader(FilesReader):
     """
 
     format = 'NW-UCLA JSON'
+    skeleton = 'kinect-20'
 
     def __init__(self, path: str | PathLike) -> None:
         super().__init__(path, '.json')
         self.classes = _CLASSES
-        # In a folder there may be others; a single file may be called as it likes.
+        # A sequence's name identifies it, wherever its file lies. In a folder there may
+        # be others; a single file may be called as it likes.
+        short = [PurePosixPath(name).name for name in self.names]
         if len(self._members) > 1:
-            known = zip(self._members, map(NWUCLAName.parse, self.names), strict=True)
+            known = zip(self._members, map(NWUCLAName.parse, short), strict=True)
             self._set_members([member for member, parts in known if parts])
+            short = [PurePosixPath(name).name for name in self.names]
+        self.names = short
+        check_unique(self.names, lambda i: self.files.where(self._members[i]))
         splits: dict[str, list[str]] = {'train': [], 'test': []}
         for name in self.names:
             parts = NWUCLAName.parse(name)
@@ -76,7 +84,7 @@ class NWUCLAReader(FilesReader):
         """Reads one sequence."""
         content, where = self.content(index)
         record = parse_json(content, where)
-        if not isinstance(record, dict) or not {'skeletons', 'label'} <= set(record):
+        if not isinstance(record, dict) or 'skeletons' not in record:
             raise SkeletonDataError(
                 f"'{where}' is not a sequence of NW-UCLA: expected JSON with "
                 f"'skeletons', an array [frames, {_JOINTS}, 3], and 'label'"
@@ -87,14 +95,14 @@ class NWUCLAReader(FilesReader):
                 f"'{where}': expected 'skeletons' of shape [frames, {_JOINTS} joints, "
                 f'3] with at least one frame (got {list(x.shape)})'
             )
-        label = as_whole(record['label'], where)
-        if label is None or not 1 <= label <= len(_CLASSES):
+        label = as_label(record.get('label'), where, first_label=1)
+        if label is not None and label >= len(_CLASSES):
             raise SkeletonDataError(
-                f"'{where}': 'label' must be 1 to {len(_CLASSES)} (got {label})"
+                f"'{where}': 'label' must be 1 to {len(_CLASSES)} (got {label + 1})"
             )
         return SkeletonSequence(
             np.ascontiguousarray(x[None]),
             self.names[index],
-            label=label - 1,
+            label=label,
             path=where,
         )

@@ -9,14 +9,21 @@ from typing import Any
 import numpy as np
 
 from pyg_msg3d.data import SkeletonDataError
+from pyg_msg3d.data.errors import printable
 from pyg_msg3d.io.fields import as_floats
 from pyg_msg3d.io.files import Files
 from pyg_msg3d.io.jsons import parse_json
 from pyg_msg3d.io.limits import check_array
-from pyg_msg3d.io.reader import Reader
+from pyg_msg3d.io.reader import Reader, check_unique
 from pyg_msg3d.io.sequence import SkeletonSequence
 
-_NAME = re.compile(r'(?:(.*)_)?(\d{1,12})(?:_keypoints)?\.json')
+# Every habit of numbering frames: video_000000000012_keypoints, video.0012, frame0001,
+# img00001, video-0001, 0001.
+_NAME = re.compile(r'(?P<video>.*?)(?P<mark>[_.\- ]?)(?P<frame>\d{1,18})', re.ASCII)
+# Without a mark before it, a number is one of frames where it is this long, or where
+# the word before it says so.
+_LONG = 4
+_WORDS = re.compile(r'(.*[_.\- ])?(frame|frm|img|image|f)', re.IGNORECASE)
 # BODY_25's joints in the order of openpose-18; its middle of the hips and its feet are
 # left out.
 _FROM_BODY_25 = [*range(8), *range(9, 19)]
@@ -28,8 +35,12 @@ _MOST_PEOPLE = 200
 
 class OpenPoseReader(Reader):
     r"""Folders of ``<video>_<frame>_keypoints.json``, as OpenPose's ``--write_json``
-    leaves them, one sequence per video; BODY_25 and COCO models, both given as the 18
-    joints of ``'openpose-18'``, in pixels, with scores.
+    leaves them, or with frames numbered in another way (``frame0001.json``,
+    ``video-0001.json``). Files of a folder that differ in the number alone are one
+    video, called by the folder and what stands before the number. BODY_25 and COCO
+    models are both given as the 18 joints of ``'openpose-18'``, in pixels, with scores.
+
+    A frame whose file is missing has nobody in it.
 
     OpenPose does not follow persons from frame to frame. Here poses of consecutive
     frames are matched, nearest first, where they moved by less than the person's size
@@ -40,23 +51,53 @@ class OpenPoseReader(Reader):
         path (str or path): The folder, a zip archive of it, or the file of one frame.
 
     Raises:
-        SkeletonDataError: If it is not what it should be.
+        SkeletonDataError: If it is not what it should be, if a frame has two files, or
+            if files may be videos of a frame each as well as frames of one.
     """
 
     format = 'OpenPose JSON per frame'
+    skeleton = 'openpose-18'
 
     def __init__(self, path: str | PathLike) -> None:
         super().__init__(path)
         self.files = Files(path)
-        videos: dict[str, list[tuple[int, str]]] = {}
+        videos: dict[tuple[str, str, str], dict[int, str]] = {}
         for member in self.files.ending('.json'):
-            pure = PurePosixPath(member)
-            match = _NAME.fullmatch(pure.name)
-            video, frame = (match[1], int(match[2])) if match else (pure.stem, 0)
-            folder = pure.parent.name or self.path.name
-            videos.setdefault(video or folder, []).append((frame, member))
-        self.names = sorted(videos)
-        self._frames = [sorted(videos[name]) for name in self.names]
+            folder = str(PurePosixPath(member).parent)
+            video, mark, frame = _split(member)
+            frames = videos.setdefault((folder, video, mark), {})
+            if frame in frames:
+                raise SkeletonDataError(
+                    f"'{self.files.where(frames[frame])}' and "
+                    f"'{self.files.where(member)}' are both frame {frame} of one video"
+                )
+            frames[frame] = member
+        self.names: list[str] = []
+        #: The files of each video's frames, by their numbers.
+        self._frames: list[list[tuple[int, str]]] = []
+        for folder, video, mark in sorted(videos):
+            files = sorted(videos[folder, video, mark].items())
+            if not mark and not _numbers_frames(video, files[0][1]):
+                if len(files) > 1:
+                    first, second = (self.files.where(files[i][1]) for i in (0, 1))
+                    raise SkeletonDataError(
+                        f"Are '{first}' and '{second}' two videos of one frame, or two "
+                        f'frames of one video? Put videos into folders of their own, '
+                        f'or number frames like {printable(video)}_0001.json'
+                    )
+                video = _stem(files[0][1])
+            self.names.append(self._name(folder, video))
+            self._frames.append(files)
+        check_unique(self.names, lambda i: self.files.where(self._frames[i][0][1]))
+
+    def _name(self, folder: str, video: str) -> str:
+        if folder == '.':
+            own = self.path.name if self.path.is_dir() else self.path.stem
+            return video or own
+        return f'{folder}/{video}' if video else folder
+
+    def _where(self, index: int) -> str:
+        return printable(f'{self.path}: {self.names[index]}')
 
     def read(self, index: int) -> SkeletonSequence:
         """Reads one video."""
@@ -68,7 +109,7 @@ class OpenPoseReader(Reader):
             num_bytes += len(content)
             tracks.add(frame - first, _people(content, self.files.where(member)))
         shape = (tracks.num_slots, frames[-1][0] - first + 1, _JOINTS, 3)
-        check_array(shape, 4, num_bytes, str(self.path))
+        check_array(shape, 4, num_bytes, self._where(index))
         x = np.zeros(shape, np.float32)
         body_ids = np.zeros(shape[:2], np.int64)
         for slot, frame, body_id, pose in tracks.poses:
@@ -79,12 +120,27 @@ class OpenPoseReader(Reader):
             self.names[index],
             score=x[..., 2].copy(),
             body_ids=body_ids,
-            path=f'{self.path}: {self.names[index]}',
+            path=self._where(index),
         )
 
-    def signature(self, index: int) -> str:
-        """The bytes of the files."""
-        return str(sum(self.files.size(member) for _, member in self._frames[index]))
+
+def _stem(member: str) -> str:
+    return PurePosixPath(member).stem.removesuffix('_keypoints')
+
+
+def _split(member: str) -> tuple[str, str, int]:
+    """Video, mark before the number, and frame, of a file's name; without a number, it
+    is the only frame."""
+    match = _NAME.fullmatch(stem := _stem(member))
+    if match is None:
+        return stem, '', 0
+    return match['video'], match['mark'], int(match['frame'])
+
+
+def _numbers_frames(video: str, member: str) -> bool:
+    """Whether a number right behind a video's name plainly counts frames."""
+    digits = len(_stem(member)) - len(video)
+    return not video or digits >= _LONG or _WORDS.fullmatch(video) is not None
 
 
 def _people(content: bytes, where: str) -> list[np.ndarray]:
@@ -102,10 +158,12 @@ def _people(content: bytes, where: str) -> list[np.ndarray]:
     poses = []
     for number, person in enumerate(record['people']):
         place = f'{where}: person {number}'
+        if person is None:
+            continue
         if not isinstance(person, dict):
             raise SkeletonDataError(f"'{place}': expected 'pose_keypoints_2d'")
         values: Any = person.get('pose_keypoints_2d', person.get('pose_keypoints'))
-        pose = as_floats(values, f'{place}: pose_keypoints_2d')
+        pose = as_floats(values, f'{place}: pose_keypoints_2d', group=3)
         if pose.shape not in ((75,), (54,)):
             raise SkeletonDataError(
                 f"'{place}': expected 75 (BODY_25) or 54 (COCO) numbers x, y, score "
@@ -113,6 +171,8 @@ def _people(content: bytes, where: str) -> list[np.ndarray]:
             )
         pose = pose.reshape(-1, 3)
         pose = pose[_FROM_BODY_25] if len(pose) == 25 else pose
+        # A joint without confidence was not seen, wherever it stands.
+        pose[(pose[:, 2] == 0) | (pose[:, :2] == 0).all(1)] = 0
         if pose.any():
             poses.append(pose)
     return poses

@@ -2,11 +2,13 @@
 
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from pyg_msg3d.data import SkeletonDataError
+from pyg_msg3d.data.errors import printable
 from pyg_msg3d.io.arrays import open_npz
 from pyg_msg3d.io.ctrgcn import CTRGCNReader
-from pyg_msg3d.io.files import Files
+from pyg_msg3d.io.files import Files, read_bytes
 from pyg_msg3d.io.folder import FolderReader
 from pyg_msg3d.io.jsons import parse_json
 from pyg_msg3d.io.kinetics import KineticsReader
@@ -29,32 +31,79 @@ _KNOWN = """\
     .npy, .npz or .json of key points or of MediaPipe's landmarks
     a folder with labels.csv (columns file, label, split)"""
 
+# Documents of a folder that are opened to see what it holds.
+_LOOKED_AT = 20
 
-def read(path: str | PathLike) -> Reader:
+
+def read(
+    path: str | PathLike,
+    layout: str | None = None,
+    coordinates: str | None = None,
+    first_label: int | None = None,
+) -> Reader:
     r"""Recognises what a file, archive or folder holds and gives its recordings.
+
+    What a file does not tell is asked for, or assumed and said once
+    (:class:`~pyg_msg3d.data.SkeletonDataWarning`); these arguments settle it.
 
     Args:
         path (str or path): A file, an archive or a folder, of any format below.
+        layout (str, optional): What the dimensions of a user's own arrays are, a letter
+            each: ``'MTVC'`` for persons, frames, joints and coordinates, ``'TVC'``
+            without persons, ``'CTVM'`` as ST-GCN has them.
+        coordinates (str, optional): What the numbers of a joint are in a user's own
+            arrays: ``'xy'``, ``'xyz'``, or with a confidence ``'xyc'``, ``'xyzc'``.
+        first_label (int, optional): The number of the first class in the files,
+            :obj:`0` or :obj:`1`.
 
     Returns:
         A sequence of :class:`SkeletonSequence`, each read when it is asked for, with
         their :obj:`names` and, where the format has them, :obj:`splits` and
-        :obj:`classes`.
+        :obj:`classes`. A file of one recording is looked through at once.
 
     Raises:
         FileNotFoundError: If there is nothing.
-        SkeletonDataError: If it is of no known format, or damaged.
+        SkeletonDataError: If it is of no known format, or damaged, or may be read in
+            several ways; the message names them.
+        ValueError: If the format leaves open nothing that an argument settles.
     """
     path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"There is no '{path}'")
+    where = printable(path)
+    if not _exists(path):
+        raise FileNotFoundError(f"There is no '{where}'")
     if path.is_dir() or path.suffix.lower() == '.zip':
         kind = _recognise_many(path)
     else:
         kind = _recognise_file(path)
     if kind is None:
-        raise SkeletonDataError(f"'{path}' is of no known format. Known are:\n{_KNOWN}")
-    return kind(path)
+        raise SkeletonDataError(
+            f"'{where}' is of no known format. Known are:\n{_KNOWN}"
+        )
+    given: dict[str, Any] = {
+        'layout': layout,
+        'coordinates': coordinates,
+        'first_label': first_label,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    useless = [name for name in given if name not in kind.options]
+    if useless:
+        raise ValueError(
+            f"'{where}' is {kind.format}, which leaves nothing open for "
+            f'{", ".join(useless)}'
+        )
+    reader: Reader = kind(path, **given)
+    if len(reader) == 1 and path.is_file() and path.suffix.lower() != '.zip':
+        reader.read(0)  # So that what is wrong with it comes out here.
+    return reader
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:  # Such as a name that is too long.
+        raise SkeletonDataError(
+            f"'{printable(path)}' cannot be read ({error.strerror})"
+        ) from error
 
 
 def _recognise_many(path: Path) -> type[Reader] | None:
@@ -68,30 +117,34 @@ def _recognise_many(path: Path) -> type[Reader] | None:
     documents = files.ending('.json')
     if any(name.endswith('_label.json') for name in documents):
         return KineticsReader
-    if documents:
-        first = documents[0]
-        return _recognise_json(files.read(first), files.where(first))
+    # The first that says what it is; others may lie beside them.
+    for name in documents[:_LOOKED_AT]:
+        kind = _recognise_json(files.read(name), files.where(name))
+        if kind is not None:
+            return kind
     return None
 
 
 def _recognise_file(path: Path) -> type[Reader] | None:
     suffix = path.suffix.lower()
     if suffix == '.json':
-        return _recognise_json(path.read_bytes(), str(path)) or RecordingReader
+        content = read_bytes(path)
+        return _recognise_json(content, printable(path)) or RecordingReader
     if suffix == '.npy':
         return OfficialReader if label_file(path).is_file() else RecordingReader
     if suffix == '.npz':
         return CTRGCNReader if 'x_train' in open_npz(path) else RecordingReader
-    return {
+    kinds: dict[str, type[Reader]] = {
         '.skeleton': NTUReader,
         '.pkl': MMAction2Reader,
         '.pickle': MMAction2Reader,
-    }.get(suffix)
+    }
+    return kinds.get(suffix)
 
 
 def _recognise_json(content: bytes, where: str) -> type[Reader] | None:
     record = parse_json(content, where)
-    kinds = {
+    kinds: dict[str, type[Reader]] = {
         'data': KineticsReader,
         'skeletons': NWUCLAReader,
         'people': OpenPoseReader,

@@ -1,9 +1,11 @@
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path, PurePosixPath
 from typing import overload
 
+from pyg_msg3d.data import SkeletonDataError
+from pyg_msg3d.data.errors import printable
 from pyg_msg3d.io.files import Files
 from pyg_msg3d.io.sequence import SkeletonSequence
 
@@ -14,10 +16,14 @@ class Reader(Sequence[SkeletonSequence], ABC):
 
     Args:
         path (str or path): The file, archive or folder.
+        layout (str, optional): See :func:`read`.
+        coordinates (str, optional): See :func:`read`.
+        first_label (int, optional): See :func:`read`.
 
     Attributes:
         path (Path): The file, archive or folder.
-        names (sequence of str): The names of the recordings.
+        names (sequence of str): The names of the recordings, no two alike: for files
+            of a recording each, the path below :obj:`path`, without the ending.
         splits (mapping of str to sequence of str): For each split that the file
             defines, the names in it.
         classes (sequence of str): The names of the classes in the order of labels,
@@ -26,9 +32,23 @@ class Reader(Sequence[SkeletonSequence], ABC):
 
     #: What messages call the format.
     format: str
+    #: The name of the skeleton of all recordings, where the format tells it.
+    skeleton: str | None = None
 
-    def __init__(self, path: str | PathLike) -> None:
+    #: Which of the arguments of :func:`read` it takes.
+    options: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        path: str | PathLike,
+        layout: str | None = None,
+        coordinates: str | None = None,
+        first_label: int | None = None,
+    ) -> None:
         self.path = Path(path)
+        self.layout = layout
+        self.coordinates = coordinates
+        self.first_label = first_label
         self.names: Sequence[str] = ()
         self.splits: Mapping[str, Sequence[str]] = {}
         self.classes: Sequence[str] = ()
@@ -40,11 +60,6 @@ class Reader(Sequence[SkeletonSequence], ABC):
         Raises:
             SkeletonDataError: If it is not what it should be.
         """
-
-    def signature(self, index: int) -> str:
-        """What differs when a recording has changed, without reading it: the size of
-        its file, where it has one of its own."""
-        return ''
 
     def __len__(self) -> int:
         return len(self.names)
@@ -65,8 +80,8 @@ class Reader(Sequence[SkeletonSequence], ABC):
 
 
 class FilesReader(Reader):
-    """A reader of a file for each recording, named after it: of one, or of those in a
-    folder or a zip archive."""
+    """A reader of a file for each recording: of one, or of those in a folder or a zip
+    archive."""
 
     def __init__(self, path: str | PathLike, suffix: str) -> None:
         super().__init__(path)
@@ -75,13 +90,30 @@ class FilesReader(Reader):
 
     def _set_members(self, members: Sequence[str]) -> None:
         self._members = members
-        self.names = [PurePosixPath(member).stem for member in members]
+        names = [PurePosixPath(member) for member in members]
+        self.names = [str(name.with_suffix('')) for name in names]
 
     def content(self, index: int) -> tuple[bytes, str]:
         """The content of a recording's file, and what messages call the file."""
         member = self._members[index]
         return self.files.read(member), self.files.where(member)
 
-    def signature(self, index: int) -> str:
-        """The bytes of the file."""
-        return str(self.files.size(self._members[index]))
+
+def check_unique(names: Sequence[str], place: Callable[[int], str]) -> None:
+    """Refuses recordings of the same name; the message says where both are.
+
+    Args:
+        names (sequence of str): The names.
+        place (callable): What messages call the recording of an index.
+    """
+    if len(set(names)) == len(names):
+        return
+    seen: dict[str, int] = {}
+    for index, name in enumerate(names):
+        if name in seen:
+            raise SkeletonDataError(
+                f"Two recordings are called '{printable(name, 200)}': "
+                f"'{place(seen[name])}' and '{place(index)}'. Give them names that "
+                f'differ, or leave one out'
+            )
+        seen[name] = index

@@ -61,6 +61,8 @@ class Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
     stack: list[Any]
     append: Callable[[Any], None]
     read: Callable[[int], bytes]
+    readline: Callable[[], bytes]
+    memo: dict[int, Any]
     pop_mark: Callable[[], list[Any]]
 
     def __init__(
@@ -72,12 +74,67 @@ class Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
         super().__init__(stream, encoding='latin1')  # As Python 2 wrote them.
         self.budget = budget
         self.constructors = constructors
+        # Lists and dictionaries that were fetched a second time, by their ids: these
+        # stay as they are, or what was charged for them would be too little.
+        self.settled: dict[int, Any] = {}
 
     def find_class(self, module: str, name: str) -> Callable:
         """The constructor of that name, if it may be named."""
         if (module, name) not in self.constructors:
             raise pickle.UnpicklingError(f"it asks for '{module[:60]}.{name[:60]}'")
         return self.constructors[module, name]
+
+    def get(self) -> None:
+        self._fetch(self.readline()[:-1], int)
+
+    def get_short(self) -> None:
+        self._fetch(self.read(1), lambda raw: raw[0])
+
+    def get_long(self) -> None:
+        self._fetch(self.read(4), lambda raw: int.from_bytes(raw, 'little'))
+
+    def _fetch(self, raw: bytes, number: Callable[[bytes], int]) -> None:
+        try:
+            value = self.memo[number(raw)]
+        except (KeyError, ValueError, IndexError):
+            raise pickle.UnpicklingError('it fetches what it has not kept') from None
+        self._share(value)
+
+    def duplicate(self) -> None:
+        self._share(self.stack[-1])
+
+    def _share(self, value: Any) -> None:
+        """Puts a value in a second place, which costs what a copy would take."""
+        self._charge(value)
+        if isinstance(value, list | dict):
+            self.settled[id(value)] = value
+        self.append(value)
+
+    def _charge(self, value: Any) -> None:
+        rest = [value]
+        while rest:
+            part = rest.pop()
+            self.budget -= 8
+            if isinstance(part, str | bytes):
+                self.budget -= len(part)
+            elif isinstance(part, np.ndarray):
+                self.budget -= part.nbytes
+            elif isinstance(part, list | tuple):
+                self.budget -= 8 * len(part)
+                rest += part
+            elif isinstance(part, dict):
+                self.budget -= 16 * len(part)
+                rest += part.keys()
+                rest += part.values()
+            if self.budget < 0:
+                raise pickle.UnpicklingError(
+                    'it would take far more memory than its file'
+                )
+
+    def _unsettled(self, value: Any) -> Any:
+        if id(value) in self.settled:
+            raise pickle.UnpicklingError('it changes what it has used in two places')
+        return value
 
     def call(self) -> None:
         arguments = self.stack.pop()
@@ -118,13 +175,14 @@ class Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
         self._update(items)
 
     def _update(self, items: list) -> None:
-        if type(self.stack[-1]) is not dict:
+        target = self._unsettled(self.stack[-1])
+        if type(target) is not dict:
             raise pickle.UnpicklingError('it sets items of what is no dictionary')
         for key, value in zip(items[::2], items[1::2], strict=True):
             # Nested tuples, say, can take for ever to hash.
             if not isinstance(key, _KEYS):
                 raise pickle.UnpicklingError(f'a key is a {type(key).__name__}')
-            self.stack[-1][key] = value
+            target[key] = value
 
     def read_bytes(self) -> None:
         # pickle's own would allocate first what a bytearray claims to have.
@@ -143,7 +201,7 @@ class Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
     def _extend(self, values: list) -> None:
         if type(self.stack[-1]) is not list:
             raise pickle.UnpicklingError('it extends what is no list')
-        self.stack[-1].extend(values)
+        self._unsettled(self.stack[-1]).extend(values)
 
 
 # The constructors that may be named -------------------------------------------
@@ -247,6 +305,10 @@ def _opcodes() -> Iterable[tuple[int, Callable]]:
         'APPEND': Unpickler.add,
         'APPENDS': Unpickler.add_all,
         'BYTEARRAY8': Unpickler.read_bytes,
+        'GET': Unpickler.get,
+        'BINGET': Unpickler.get_short,
+        'LONG_BINGET': Unpickler.get_long,
+        'DUP': Unpickler.duplicate,
     }
     prices = {
         10: 'PROTO FRAME STOP BININT1 NONE NEWTRUE NEWFALSE EMPTY_TUPLE GET BINGET '

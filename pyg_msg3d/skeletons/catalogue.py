@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+from pyg_msg3d.data.errors import SkeletonDataError, say_assumed
 from pyg_msg3d.skeletons.skeleton import Skeleton
 
 
@@ -278,3 +279,45 @@ def skeleton(name: 'str | Skeleton') -> Skeleton:
             f'For your own, pass a Skeleton(name, joints, bones)'
         )
     return _CATALOGUE[name]
+
+
+# Where a number of joints, in so many dimensions or in any, does not tell the skeleton.
+_SEVERAL: dict[tuple[int, int | None], str] = {
+    (17, 3): "'h36m-17', or 'coco-17' in three dimensions",
+    (20, None): "'kinect-20', as NW-UCLA has Kinect v1's joints, or another order of "
+    'them, such as those of MSR Action3D, UTKinect and UTD-MHAD',
+    (25, 2): "'ntu-rgb+d' in the image, or OpenPose's BODY_25",
+}
+# Those that a number of joints leaves hardly a doubt about.
+_PLAIN = (33, 133)
+
+
+def guess_skeleton(num_joints: int, dims: int | None = None) -> Skeleton:
+    r"""The skeleton of the catalogue that has so many joints. Which one is assumed is
+    said once (:class:`~pyg_msg3d.data.SkeletonDataWarning`).
+
+    Args:
+        num_joints (int): The number of joints.
+        dims (int, optional): The dimensions of their coordinates.
+
+    Raises:
+        SkeletonDataError: If there is none, or it may be one of several.
+    """
+    fitting = [s for s in _CATALOGUE.values() if s.num_joints == num_joints]
+    if not fitting:
+        raise SkeletonDataError(
+            f'No skeleton of the catalogue has {num_joints} joints; pass yours as '
+            f'skeleton=Skeleton(name, joints, bones)'
+        )
+    several = _SEVERAL.get((num_joints, dims), _SEVERAL.get((num_joints, None)))
+    if several is not None:
+        raise SkeletonDataError(
+            f'{num_joints} joints may be those of {several}. Say which with '
+            f'skeleton=..., a name or a Skeleton(name, joints, bones)'
+        )
+    if num_joints not in _PLAIN:
+        say_assumed(
+            f'{num_joints} joints are taken for those of {fitting[0].name!r}; '
+            f'skeleton=... if they are others'
+        )
+    return fitting[0]

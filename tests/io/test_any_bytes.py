@@ -202,9 +202,49 @@ def _large(folder: Path) -> None:
     with zipfile.ZipFile(folder / 'bomb.zip', 'w', deflated) as archive:
         archive.writestr('a.skeleton', b'1\n' + b' ' * (300 * million))
     np.savez_compressed(folder / 'bomb.npz', keypoints=np.zeros((1000, 20000, 3)))
+    (folder / 'wide').mkdir()
+    (folder / 'wide/labels.csv').write_bytes(b'file,label' + b',a' * million + b'\na')
+    for name, content in _shared().items():
+        (folder / name).write_bytes(content + b' ' * 300_000)
+    for method in (deflated, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        # Its directory says that it holds next to nothing.
+        with zipfile.ZipFile(folder / f'lies{method}.zip', 'w', method) as archive:
+            archive.writestr('a.skeleton', b'1\n' + b' ' * (300 * million))
+        lying = bytearray((folder / f'lies{method}.zip').read_bytes())
+        for mark, offset in ((b'PK\3\4', 22), (b'PK\1\2', 24)):
+            at = lying.rfind(mark) + offset
+            lying[at : at + 4] = (1000).to_bytes(4, 'little')
+        (folder / f'lies{method}.zip').write_bytes(lying)
     with zipfile.ZipFile(folder / 'many.zip', 'w') as archive:
         for number in range(20_000):
             archive.writestr(f'{number:x}', b'')
+
+
+def _shared() -> dict[str, bytes]:
+    """Pickles in which a part stands in many places."""
+    nested: list = [1.0] * 10
+    for _ in range(9):
+        nested = [nested] * 10  # In the end, 10^10 numbers.
+    itself: list = []
+    itself.append(itself)
+    array, name = np.zeros((2, 5, 17, 2), 'f4'), 'n' * (1 << 18)
+    records: dict = {
+        'nested.pkl': [{'frame_dir': 'a', 'keypoint': nested}],
+        'itself.pkl': [{'frame_dir': 'a', 'keypoint': itself}],
+        'arrays_shared.pkl': [
+            {'frame_dir': str(n), 'keypoint': [array] * 20} for n in range(2000)
+        ],
+        'names.pkl': [{'frame_dir': name} for _ in range(20_000)],
+        'splits.pkl': {
+            'annotations': [],
+            'split': {str(n): [name] * 99 for n in range(99)},
+        },
+    }
+    return {
+        **{file: pickle.dumps(record, 2) for file, record in records.items()},
+        # A list that grows once it is used elsewhere.
+        'grows.pkl': b'\x80\x02]q\0](' + b'h\0' * 200 + b'e0(' + b'K\1' * 200 + b'e.',
+    }
 
 
 _MEASURE = """
@@ -259,3 +299,23 @@ def test_memory_stays_within_bounds(tmp_path):
         print(f'{name:30}{int(size):12}{int(used) / int(size):8.1f} times  {result}')
     for name, size, used, _ in rows:
         assert int(used) <= 20 * int(size) + (16 << 20), name
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != 'linux', reason='limits of memory are set on Linux')
+@pytest.mark.parametrize(
+    ('what', 'count'), [('readers', 20_000), ('stores', 1000), ('checkpoints', 1000)]
+)
+def test_thousands_of_odd_files(what, count):
+    """Our error or an answer, every time; see fuzz.py."""
+    tests = Path(__file__).parents[1]
+    paths = [tests.parent, tests, tests / 'training']
+    run = subprocess.run(
+        [sys.executable, tests / 'fuzz.py', what, str(count)],
+        capture_output=True, text=True, timeout=900, check=False,
+        env={**os.environ, 'OMP_NUM_THREADS': '1',
+             'PYTHONPATH': ':'.join(map(str, paths))},
+    )  # fmt: skip
+    print(run.stdout)
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
+    assert f'{count:,} {what}: 0 failures' in run.stdout
