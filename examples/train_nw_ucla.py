@@ -59,8 +59,9 @@ def load(path: str, frames: int) -> tuple[NWUCLA, NWUCLA]:
     # The published recipe moves all joints, seen or not.
     centre = T.Centre(joint=1, keep_zeros=False)
     turn = T.RandomRotation(60, axes=(0, 1))
-    varied = [centre, turn, T.MinMaxScale(), T.SampleFrames(frames, random=True)]
-    plain = [centre, T.MinMaxScale(), T.SampleFrames(frames)]
+    scale = T.MinMaxScale(keep_zeros=False)
+    varied = [centre, turn, scale, T.SampleFrames(frames, random=True)]
+    plain = [centre, scale, T.SampleFrames(frames)]
     return (
         NWUCLA(path, 'train', T.Compose(varied)),
         NWUCLA(path, 'test', T.Compose(plain)),

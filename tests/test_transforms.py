@@ -101,7 +101,8 @@ def test_data_refusals():
 def full_clip(scored=False):
     """Two persons, the second absent at first; one joint unseen."""
     torch.manual_seed(0)
-    x = torch.randn(2, 6, 25, 2 if scored else 3)
+    # In 2D, shares of the image.
+    x = torch.rand(2, 6, 25, 2) if scored else torch.randn(2, 6, 25, 3)
     x[1, :2] = 0
     x[0, 3, 7] = 0
     extra = {'score': torch.rand(2, 6, 25)} if scored else {}

@@ -8,10 +8,11 @@ from pyg_msg3d.data import SkeletonData
 
 @functional_transform('skeleton_align')
 class Align(BaseTransform):
-    r"""Turns a 3D clip so that two bones of the first person's first frame are parallel
-    to axes: first the one from ``z_bone[0]`` to ``z_bone[1]``, the spine, to :math:`z`,
-    then, keeping that as far as it goes, the one from ``x_bone[1]`` to ``x_bone[0]``,
-    the shoulders, to :math:`x` (functional name: :obj:`skeleton_align`).
+    r"""Turns a 3D clip so that two bones of the first person, in the first frame in
+    which it is there, are parallel to axes: first the one from ``z_bone[0]`` to
+    ``z_bone[1]``, the spine, to :math:`z`, then, keeping that as far as it goes, the
+    one from ``x_bone[1]`` to ``x_bone[0]``, the shoulders, to :math:`x` (functional
+    name: :obj:`skeleton_align`).
 
     As in MS-G3D's ``data_gen/preprocess.py``; the defaults are NTU RGB+D's joints.
 
@@ -32,14 +33,18 @@ class Align(BaseTransform):
 
     def forward(self, data: SkeletonData) -> SkeletonData:
         """Returns the clip, turned."""
-        if data.x.size(1) == 0:
+        data.check_one_clip()
+        there = data.seen.any(-1)  # [persons, frames]
+        if not there.any():
             return data
+        person = int(there.any(1).int().argmax())
+        frame = int(there[person].int().argmax())
         x = data.x.double()
         if self.z_bone is not None:
-            bottom, top = x[0, 0, list(self.z_bone)]
+            bottom, top = x[person, frame, list(self.z_bone)]
             x = x @ rotation_onto(top - bottom, axis=2).t()
         if self.x_bone is not None:
-            right, left = x[0, 0, list(self.x_bone)]
+            right, left = x[person, frame, list(self.x_bone)]
             x = x @ rotation_onto(right - left, axis=0).t()
         data.x = x.to(data.x.dtype)
         return data

@@ -6,7 +6,7 @@ import torch
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
-from pyg_msg3d.data import SkeletonData
+from pyg_msg3d.data import SkeletonData, SkeletonDataError
 from pyg_msg3d.skeletons import Skeleton
 from pyg_msg3d.skeletons import skeleton as look_up
 
@@ -75,8 +75,8 @@ class RandomNoise(BaseTransform):
 
     def forward(self, data: SkeletonData) -> SkeletonData:
         """Returns the clip with noise."""
-        seen = (data.x != 0).any(-1, keepdim=True)
-        data.x = data.x + self.std * torch.randn_like(data.x) * seen
+        noise = self.std * torch.randn_like(data.x)
+        data.x = data.x + noise * data.seen.unsqueeze(-1)
         return data
 
     def __repr__(self) -> str:
@@ -99,10 +99,7 @@ class JointDropout(BaseTransform):
         """Returns the clip without those joints."""
         shape = (*data.x.shape[:-3], 1, data.x.size(-2))
         keep = torch.rand(shape) >= self.p
-        data.x = data.x * keep.unsqueeze(-1)
-        if 'score' in data:
-            data.score = data.score * keep
-        return data
+        return data.at_joints(lambda value, more: value * keep[(..., *[None] * more)])
 
     def __repr__(self) -> str:
         return f'{self.__class__.__name__}({self.p})'
@@ -141,10 +138,13 @@ class RandomMirror(BaseTransform):
         """Returns the clip, or its mirror image."""
         if torch.rand(()) >= self.p:
             return data
-        data.x = data.x.index_select(-2, self._order)
+        if data.x.size(-2) != len(self._order):
+            raise SkeletonDataError(
+                f"'{data.name}' has {data.x.size(-2)} joints, but skeleton "
+                f'{self.skeleton.name!r} has {len(self._order)}'
+            )
+        data.at_joints(lambda value, more: value.index_select(-1 - more, self._order))
         data.x[..., self.axis] *= -1
-        if 'score' in data:
-            data.score = data.score[..., self._order]
         return data
 
     def __repr__(self) -> str:

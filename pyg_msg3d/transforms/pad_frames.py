@@ -1,3 +1,4 @@
+from torch import Tensor
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
@@ -10,21 +11,28 @@ class PadFrames(BaseTransform):
     (functional name: :obj:`skeleton_pad_frames`).
 
     Args:
-        num_frames (int): The number of frames.
+        num_frames (int, optional): The number of frames; by default those that there
+            are, and those before.
+        before (int, optional): How many frames of zeros come first.
+            (default: :obj:`0`)
     """
 
-    def __init__(self, num_frames: int) -> None:
+    def __init__(self, num_frames: int | None = None, before: int = 0) -> None:
         self.num_frames = num_frames
+        self.before = before
 
     def forward(self, data: SkeletonData) -> SkeletonData:
         """Returns the clip with :obj:`num_frames` frames."""
-        for key in ('x', 'score'):
-            if key in data:
-                value = data[key][:, : self.num_frames]
-                shape = (len(value), self.num_frames, *value.shape[2:])
-                data[key] = value.new_zeros(shape)
-                data[key][:, : value.size(1)] = value
-        return data
+        data.check_one_clip()
+
+        def pad(value: Tensor, _: int) -> Tensor:
+            total = self.num_frames or self.before + value.size(1)
+            value = value[:, : max(0, total - self.before)]
+            padded = value.new_zeros(len(value), total, *value.shape[2:])
+            padded[:, self.before : self.before + value.size(1)] = value
+            return padded
+
+        return data.at_joints(pad)
 
     def __repr__(self) -> str:
-        return f'{self.__class__.__name__}({self.num_frames})'
+        return f'{self.__class__.__name__}({self.num_frames}, before={self.before})'

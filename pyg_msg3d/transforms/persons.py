@@ -1,4 +1,5 @@
 import torch
+from torch import Tensor
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
@@ -19,20 +20,21 @@ class PadPersons(BaseTransform):
 
     def forward(self, data: SkeletonData) -> SkeletonData:
         """Returns the clip with :obj:`num_persons` persons."""
-        for key, dim in (('x', -4), ('score', -3)):
-            if key in data:
-                value = data[key]
-                have = value.size(dim)
-                if have > self.num_persons:
-                    value = value.narrow(dim, 0, self.num_persons)
-                elif have < self.num_persons:
-                    shape = list(value.shape)
-                    shape[dim] = self.num_persons
-                    padded = value.new_zeros(shape)
-                    padded.narrow(dim, 0, have).copy_(value)
-                    value = padded
-                data[key] = value
-        return data
+
+        def pad(value: Tensor, more: int) -> Tensor:
+            dim = -3 - more
+            have = value.size(dim)
+            if have == self.num_persons:
+                return value
+            if have > self.num_persons:
+                return value.narrow(dim, 0, self.num_persons)
+            shape = list(value.shape)
+            shape[dim] = self.num_persons
+            padded = value.new_zeros(shape)
+            padded.narrow(dim, 0, have).copy_(value)
+            return padded
+
+        return data.at_joints(pad)
 
     def __repr__(self) -> str:
         return f'{self.__class__.__name__}({self.num_persons})'
@@ -46,7 +48,4 @@ class RandomPersonOrder(BaseTransform):
     def forward(self, data: SkeletonData) -> SkeletonData:
         """Returns the clip, its persons in another order."""
         order = torch.randperm(data.x.size(-4))
-        data.x = data.x.index_select(-4, order)
-        if 'score' in data:
-            data.score = data.score.index_select(-3, order)
-        return data
+        return data.at_joints(lambda value, more: value.index_select(-3 - more, order))

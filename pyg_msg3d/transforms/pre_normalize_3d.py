@@ -3,7 +3,6 @@ from torch_geometric.transforms import BaseTransform
 
 from pyg_msg3d.data import SkeletonData
 from pyg_msg3d.transforms.align import Align
-from pyg_msg3d.transforms.centre import Centre
 
 
 @functional_transform('skeleton_pre_normalize_3d')
@@ -36,13 +35,16 @@ class PreNormalize3D(BaseTransform):
 
     def forward(self, data: SkeletonData) -> SkeletonData:
         """Returns the clip, normalised."""
+        data.check_one_clip()
         there = (data.x.abs() > 1e-8).flatten(2).any(-1)  # [persons, frames]
         if not there.any():
             return data
         leader = int(there.sum(1).argmax())
         persons = [leader, *(m for m in range(len(there)) if m != leader)]
-        data.x = data.x[persons][:, there[leader]]
-        data = Centre(self.centre)(data)
+        data.at_joints(lambda value, _: value[persons][:, there[leader]])
+        # Of the frames that are left, the first, whether the joint was seen or not.
+        moved = data.x - data.x[:1, :1, self.centre : self.centre + 1]
+        data.x = moved * (data.x != 0).any(-1, keepdim=True)
         align = Align(
             z_bone=(0, 1) if self.align_spine else None,
             x_bone=(8, 4) if self.align_shoulder else None,

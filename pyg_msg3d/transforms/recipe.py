@@ -89,7 +89,7 @@ class _MMAction2(Recipe):
         return 'tracked'
 
     def pre_transform(self, dims: int) -> BaseTransform:
-        return PreNormalize3D() if dims == 3 else PreNormalize2D()
+        return PreNormalize3D() if dims == 3 else PreNormalize2D(keep_zeros=False)
 
     def frames(
         self, dims: int, train: bool, num_clips: int
@@ -107,7 +107,8 @@ class _Official(Recipe):
 
     def pre_transform(self, dims: int) -> BaseTransform:
         if dims == 2:
-            return PreNormalizeKinetics()
+            # The authors leave the first frame empty, as the files count from 1.
+            return Compose([PreNormalizeKinetics(), PadFrames(before=1)])
         return Compose([DropNullFrames(), Align()])
 
     def frames(

@@ -1,4 +1,5 @@
 import torch
+from torch import Tensor
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
@@ -14,15 +15,18 @@ class DropNullFrames(BaseTransform):
 
     def forward(self, data: SkeletonData) -> SkeletonData:
         """Returns the clip, its persons moved."""
+        data.check_one_clip()
         there = data.x.flatten(2).any(-1)  # [persons, frames]
         late = there.any(1) & ~there[:, 0] if there.numel() else there.any(1)
-        if late.any():
-            x = data.x.clone()
+
+        def move(value: Tensor, _: int) -> Tensor:
+            moved = value.clone()
             for m in late.nonzero()[:, 0].tolist():
-                x[m] = 0
-                x[m, : int(there[m].sum())] = data.x[m, there[m]]
-            data.x = x
-        return data
+                moved[m] = 0
+                moved[m, : int(there[m].sum())] = value[m, there[m]]
+            return moved
+
+        return data.at_joints(move) if late.any() else data
 
 
 @functional_transform('skeleton_replay')
@@ -40,14 +44,18 @@ class Replay(BaseTransform):
 
     def forward(self, data: SkeletonData) -> SkeletonData:
         """Returns the clip with :obj:`num_frames` frames."""
+        data.check_one_clip()
         there = data.x.flatten(2).any(-1)
-        x = data.x.new_zeros(len(data.x), self.num_frames, *data.x.shape[2:])
-        for m, frames in enumerate(there):
-            if frames.any():
-                length = int(frames.nonzero()[-1]) + 1
-                x[m] = data.x[m, torch.arange(self.num_frames) % length]
-        data.x = x
-        return data
+        lengths = [int(f.nonzero()[-1]) + 1 if f.any() else 0 for f in there]
+
+        def replay(value: Tensor, _: int) -> Tensor:
+            replayed = value.new_zeros(len(value), self.num_frames, *value.shape[2:])
+            for m, length in enumerate(lengths):
+                if length:
+                    replayed[m] = value[m, torch.arange(self.num_frames) % length]
+            return replayed
+
+        return data.at_joints(replay)
 
     def __repr__(self) -> str:
         return f'{self.__class__.__name__}({self.num_frames})'

@@ -2,7 +2,7 @@ import torch
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
-from pyg_msg3d.data import SkeletonData
+from pyg_msg3d.data import SkeletonData, SkeletonDataError
 
 
 @functional_transform('skeleton_sample_frames')
@@ -22,11 +22,13 @@ class SampleFrames(BaseTransform):
 
     def forward(self, data: SkeletonData) -> SkeletonData:
         """Returns the clip with :obj:`num_frames` frames."""
+        data.check_one_clip()
         n, length = self.num_frames, data.x.size(1)
         within = torch.rand(n) if self.random else torch.full((n,), 0.5)
-        frames = ((torch.arange(n) + within) * length / n).long()
-        data.x = data.x[:, frames.clamp(max=length - 1)]
-        return data
+        if length < 1:
+            raise SkeletonDataError(f"'{data.name}' has no frames to sample")
+        frames = ((torch.arange(n) + within) * length / n).long().clamp(max=length - 1)
+        return data.at_joints(lambda value, _: value[:, frames])
 
     def __repr__(self) -> str:
         return f'{self.__class__.__name__}({self.num_frames}, random={self.random})'

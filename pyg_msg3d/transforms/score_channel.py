@@ -9,11 +9,12 @@ from pyg_msg3d.data import SkeletonData
 class ScoreChannel(BaseTransform):
     r"""Makes the scores of a 2D clip its third channel, as MMAction2 and PYSKL do
     (functional name: :obj:`skeleton_score_channel`). A clip without scores stays as it
-    is."""
+    is; of a clip in three dimensions, scores are dropped, since models see none."""
 
     def forward(self, data: SkeletonData) -> SkeletonData:
         """Returns the clip with its scores in :obj:`x`."""
         if 'score' in data:
-            data.x = torch.cat([data.x, data.score.unsqueeze(-1)], dim=-1)
+            if data.x.size(-1) == 2:
+                data.x = torch.cat([data.x, data.score.unsqueeze(-1)], dim=-1)
             del data.score
         return data

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
-from pyg_msg3d.data import SkeletonData
+from pyg_msg3d.data import SkeletonData, SkeletonDataError
 from pyg_msg3d.skeletons import Skeleton
 from pyg_msg3d.skeletons import skeleton as look_up
 
@@ -27,7 +27,7 @@ class JointToBone(BaseTransform):
     def forward(self, data: SkeletonData) -> SkeletonData:
         """Returns the clip's bones."""
         if data.x.size(-2) != len(self._parents):
-            raise ValueError(
+            raise SkeletonDataError(
                 f"'{data.name}' has {data.x.size(-2)} joints, but skeleton "
                 f'{self.skeleton.name!r} has {len(self._parents)}'
             )

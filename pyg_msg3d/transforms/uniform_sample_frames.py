@@ -17,7 +17,8 @@ class UniformSampleFrames(BaseTransform):
     - :math:`T \geq 2L`: one at random of each of :math:`L` equal parts.
 
     For testing, the same frames come for the same length every time: those that the
-    generator of ``np.random.seed(255)`` draws, as in the published results.
+    generator of ``np.random.seed(255)`` draws in MMAction2's code, as in its published
+    results.
 
     Args:
         num_frames (int): The number of frames, :math:`L`.
@@ -38,14 +39,16 @@ class UniformSampleFrames(BaseTransform):
 
     def forward(self, data: SkeletonData) -> SkeletonData:
         """Returns the clip, or the clips, of :obj:`num_frames` frames."""
+        data.check_one_clip()
         frames = self.frames(data.x.size(1))
-        for key in ('x', 'score'):
-            if key in data:
-                value = data[key][:, frames]
-                if self.num_clips > 1:
-                    value = value.unflatten(1, (self.num_clips, -1)).transpose(0, 1)
-                data[key] = value
-        return data
+
+        def sample(value: Tensor, _: int) -> Tensor:
+            value = value[:, frames]
+            if self.num_clips > 1:
+                value = value.unflatten(1, (self.num_clips, -1)).transpose(0, 1)
+            return value
+
+        return data.at_joints(sample)
 
     def frames(self, length: int) -> Tensor:
         """The frames of all clips, one clip after the other, of so many."""
