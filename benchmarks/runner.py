@@ -292,5 +292,12 @@ def parser(description: str, output: str) -> argparse.ArgumentParser:
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     arguments.add_argument('--repeats', type=int, default=7)
-    arguments.add_argument('--output', type=Path, default=HERE / 'results' / output)
+    arguments.add_argument(
+        '--output', type=Path, default=Path('runs', 'benchmarks', output),
+        help='where the table goes (default: %(default)s)',
+    )  # fmt: skip
+    arguments.add_argument(
+        '--record', dest='output', action='store_const',
+        const=HERE / 'results' / output, help='among the records of the project',
+    )  # fmt: skip
     return arguments

@@ -1,22 +1,25 @@
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+_PARTIAL = '.partial'
 
 
 @contextmanager
 def write_atomically(path: Path, keep: Path | None = None) -> Iterator[IO[bytes]]:
     r"""Opens a file that takes the place of ``path`` once it is complete and on the
     disk: whoever reads ``path``, however this ends, finds all of the old or all of the
-    new content.
+    new content. Others may write the same file meanwhile; whoever ends last wins.
 
     Args:
         path (path): The file.
         keep (path, optional): Where the old content goes; in between, ``path`` is
             missing for a moment.
     """
-    partial = path.with_name(f'.{path.name}.partial')
+    partial = path.with_name(f'.{path.name}.{uuid.uuid4().hex}{_PARTIAL}')
     try:
         with partial.open('wb') as file:
             yield file
@@ -29,6 +32,13 @@ def write_atomically(path: Path, keep: Path | None = None) -> Iterator[IO[bytes]
         partial.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def remove_partials(folder: Path) -> None:
+    """Removes what processes that were killed have left half written in a folder that
+    nobody else writes to."""
+    for partial in folder.glob(f'.*{_PARTIAL}'):
+        partial.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

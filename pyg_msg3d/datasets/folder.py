@@ -1,13 +1,11 @@
-import sys
 from collections.abc import Callable
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pyg_msg3d.data import SkeletonData, SkeletonDataError
-from pyg_msg3d.datasets.store import INDEX, ClipStore
+from pyg_msg3d.data.errors import printable
 from pyg_msg3d.datasets.stored import StoredSkeletonDataset
 from pyg_msg3d.skeletons import Skeleton
 from pyg_msg3d.skeletons import skeleton as look_up
@@ -31,8 +29,8 @@ class SkeletonFolder(StoredSkeletonDataset):
             and is processed again when recordings, labels or splits have changed.
         split (str, optional): A split that the recordings tell: of ``labels.csv``, or
             ``'xsub_train'`` of a pickle. (default: all recordings)
-        skeleton (str or Skeleton, optional): The skeleton; by default one of the
-            catalogue with as many joints.
+        skeleton (str or Skeleton, optional): The skeleton; by default that of the
+            format, or of so many joints, where there is only one.
         recipe (str, optional): ``'mmaction2'``, ``'official'`` or none, see
             :func:`pyg_msg3d.transforms.recipe`; they know NTU RGB+D's joints in 3D, and
             any in 2D. (default: :obj:`None`)
@@ -61,24 +59,9 @@ class SkeletonFolder(StoredSkeletonDataset):
         joints = self.store.shape[0]
         if self._skeleton is not None and self._skeleton.num_joints != joints:
             raise SkeletonDataError(
-                f"The recordings of '{root}' have {joints} joints, but skeleton "
-                f'{self._skeleton.name!r} has {self._skeleton.num_joints}'
+                f"The recordings of '{printable(root)}' have {joints} joints, but "
+                f'skeleton {self._skeleton.name!r} has {self._skeleton.num_joints}'
             )
-
-    def has_changed(self, root: Path) -> bool:
-        """Whether the recordings, their labels or splits are others than those that
-        were processed. Processed clips serve without their recordings, too."""
-        folder = self._folder(root)
-        if not (folder / INDEX).exists():
-            return False
-        try:
-            maker, _ = self._maker(root)
-        except (FileNotFoundError, SkeletonDataError):
-            return False
-        if maker.key() == ClipStore(folder).report['key']:
-            return False
-        print(f"The recordings of '{root}' have changed", file=sys.stderr)
-        return True
 
     def select(self) -> np.ndarray:
         """The clips of the store that are in the split."""

@@ -1,6 +1,7 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import xxhash
 from torch_geometric.data import Dataset
 
 from pyg_msg3d.data import SkeletonData
@@ -38,8 +39,20 @@ class InMemorySkeletonDataset(Dataset):
 
     @property
     def labels(self) -> np.ndarray:
-        """The labels."""
-        return np.array([int(self.clips[i].y) for i in self.indices()])
+        """The labels; -1 where they are not known."""
+        labels = (self.clips[i].y for i in self.indices())
+        return np.array([-1 if label is None else int(label) for label in labels])
+
+    @property
+    def names(self) -> list[str]:
+        """The names."""
+        return [self.clips[i].name for i in self.indices()]
+
+    @property
+    def checksums(self) -> np.ndarray:
+        """A checksum of each clip, before any transform."""
+        clips = (self.clips[i].x.numpy().tobytes() for i in self.indices())
+        return np.array([*map(xxhash.xxh3_64_intdigest, clips)], np.uint64)
 
     def len(self) -> int:
         """The number of clips."""

@@ -39,7 +39,8 @@ def select_persons(sequence: SkeletonSequence, rule: str) -> SkeletonSequence:
 
     Raises:
         ValueError: If there is no such rule.
-        SkeletonDataError: If there is nobody in the recording.
+        SkeletonDataError: If there is nobody in the recording, or nobody whom the rule
+            takes.
     """
     if rule not in PERSON_RULES:
         raise ValueError(
@@ -53,6 +54,12 @@ def select_persons(sequence: SkeletonSequence, rule: str) -> SkeletonSequence:
         )
     selected = replace(PERSON_RULES[rule](sequence), body_ids=None)
     someone = selected.present.any(1)
+    if not someone.any():
+        raise SkeletonDataError(
+            f"'{sequence.path or sequence.name}' has nobody in those of its "
+            f"{len(there)} places that persons='{rule}' looks at; persons='all' takes "
+            f'everybody'
+        )
     if not someone.all():
         selected = _take(selected, np.flatnonzero(someone))
     return selected
@@ -73,7 +80,7 @@ def _take(sequence: SkeletonSequence, slots: np.ndarray) -> SkeletonSequence:
 
 def _by_energy(sequence: SkeletonSequence) -> SkeletonSequence:
     slots = sequence.keypoints[:4].astype(np.float64)
-    energy = np.array([_energy(slot) for slot in slots])
+    energy = np.array([_energy(slot) if slot.any() else -1.0 for slot in slots])
     # Of equals, the later ones come first, as in the sources.
     return _take(sequence, energy.argsort(kind='stable')[::-1][:_PERSONS])
 
@@ -97,12 +104,19 @@ _NOTHING = 1e-3
 @dataclass
 class _Track:
     start: int
-    joints: np.ndarray  # [frames, joints, coordinates], from the start without gaps
+    # [frames, joints, coordinates and, where there is one, score], from the start
+    # without gaps.
+    values: np.ndarray
+    dims: int  # How many of the values are coordinates.
     motion: float
 
     @property
+    def joints(self) -> np.ndarray:
+        return self.values[..., : self.dims]
+
+    @property
     def end(self) -> int:
-        return self.start + len(self.joints)
+        return self.start + len(self.values)
 
 
 def _by_track(sequence: SkeletonSequence) -> SkeletonSequence:
@@ -110,13 +124,17 @@ def _by_track(sequence: SkeletonSequence) -> SkeletonSequence:
         # Nothing to follow: such files have persons in their slots already.
         return _take(sequence, np.arange(min(_PERSONS, len(sequence.keypoints))))
     tracks = _tracks(sequence)
-    if len(tracks) > 1:
-        # Of several all may be short, where the source fails: then the one that moves
-        # most stays.
-        long = [track for track in tracks if len(track.joints) > _SHORT] or tracks[:1]
-        tracks = _plausible(long) if len(long) > 1 else long
-    keypoints = tracks[0].joints[None] if len(tracks) == 1 else _join(tracks)
-    return replace(sequence, keypoints=keypoints, score=None, body_ids=None)
+    # All may be short, where the source fails: then the one that moves most stays.
+    long = [track for track in tracks if len(track.joints) > _SHORT] or tracks[:1]
+    tracks = _plausible(long)
+    values = tracks[0].values[None] if len(tracks) == 1 else _join(tracks)
+    dims = tracks[0].dims
+    return replace(
+        sequence,
+        keypoints=np.ascontiguousarray(values[..., :dims]),
+        score=None if sequence.score is None else values[..., dims].copy(),
+        body_ids=None,
+    )
 
 
 def _tracks(sequence: SkeletonSequence) -> list[_Track]:
@@ -124,18 +142,22 @@ def _tracks(sequence: SkeletonSequence) -> list[_Track]:
     and a gap in a track closes."""
     assert sequence.body_ids is not None
     there = sequence.present.T  # [frames, slots], in the order of the file
-    frame_of, slot_of = np.nonzero(there)
     # The number of a frame among those with somebody.
     number = np.cumsum(there.any(1)) - 1
     bodies: dict[int, list[tuple[int, int]]] = {}
-    for frame, slot in zip(frame_of.tolist(), slot_of.tolist(), strict=True):
+    for frame, slot in np.argwhere(there).tolist():
         body_id = int(sequence.body_ids[slot, frame])
         bodies.setdefault(body_id, []).append((frame, slot))
+    values = sequence.keypoints
+    dims = values.shape[-1]
+    if sequence.score is not None:
+        values = np.concatenate([values, sequence.score[..., None]], axis=-1)
     tracks = []
     for places in bodies.values():
         frames, slots = np.array(places).T
-        joints = sequence.keypoints[slots, frames]
-        tracks.append(_Track(int(number[frames[0]]), joints, _motion(joints)))
+        motion = _motion(sequence.keypoints[slots, frames])
+        start = int(number[frames[0]])
+        tracks.append(_Track(start, values[slots, frames], dims, motion))
     return sorted(tracks, key=lambda track: -track.motion)
 
 
@@ -149,9 +171,7 @@ def _plausible(tracks: list[_Track]) -> list[_Track]:
     for track in tracks:
         width, height = np.ptp(track.joints[..., :2], axis=1).T
         good = width <= _WIDTH_BY_HEIGHT * height
-        if good.all():
-            kept.append(track)
-        elif 1 - good.sum() / len(good) < _MOST_IMPLAUSIBLE:
+        if 1 - good.sum() / len(good) < _MOST_IMPLAUSIBLE:
             motion = min(track.motion, _motion(track.joints[good]))
             kept.append(replace(track, motion=motion))
     # None at all fails in the source: then the one that moves most stays.
@@ -162,22 +182,21 @@ def _join(tracks: list[_Track]) -> np.ndarray:
     """Two persons of several tracks: each track goes to the first person whose time so
     far it does not overlap."""
     length = max(track.end for track in tracks)
-    keypoints = np.zeros((_PERSONS, length, *tracks[0].joints.shape[1:]), np.float32)
+    values = np.zeros((_PERSONS, length, *tracks[0].values.shape[1:]), np.float32)
     spans = [(tracks[0].start, tracks[0].end), (0, 0)]
-    keypoints[0, slice(*spans[0])] = tracks[0].joints
+    values[0, slice(*spans[0])] = tracks[0].values
     for track in tracks[1:]:
         for person, (start, end) in enumerate(spans):
             if max(start, track.start) >= min(end, track.end):
-                keypoints[person, track.start : track.end] = track.joints
+                values[person, track.start : track.end] = track.values
                 spans[person] = min(start, track.start), max(end, track.end)
                 break
-    something = np.abs(keypoints).sum(axis=(0, 2, 3)) >= _NOTHING
-    first, last = np.flatnonzero(something)[[0, -1]]
-    keypoints = keypoints[:, first : last + 1]
-    centre = np.abs(keypoints[:, 0, 1]).sum(-1)
-    if centre[0] < _NOTHING < centre[1]:  # Whoever is there at the start comes first.
-        keypoints = keypoints[::-1]
-    return np.ascontiguousarray(keypoints)
+    size = np.abs(values[..., : tracks[0].dims])
+    first, last = np.flatnonzero(size.sum(axis=(0, 2, 3)) >= _NOTHING)[[0, -1]]
+    centre = size[:, first, 1].sum(-1)
+    values = values[:, first : last + 1]
+    # Whoever is there at the start comes first.
+    return values[::-1] if centre[0] < _NOTHING < centre[1] else values
 
 
 # By score ----------------------------------------------------------------------

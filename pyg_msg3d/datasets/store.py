@@ -1,39 +1,50 @@
-"""Processed clips on disk: one array that is mapped into memory, and an index.
+"""Processed clips on disk: one array, and an index that knows what it should hold.
 
 A folder holds ``keypoints.npy``, the joints of all bodies in all frames one after the
 other, float32 [rows, joints, dimensions]; ``scores.npy`` likewise where there are
-scores; ``index.npz`` with a row per clip; and ``report.json``, what was skipped and
-why. ``index.npz`` is written last: without it, the folder is unfinished.
+scores; ``index.npz`` with a row per clip, among others a checksum of each; and
+``report.json``, what was skipped and why. ``index.npz`` is written last: without it,
+the folder is unfinished.
 """
 
+import io
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import xxhash
 from numpy.lib import format as npy
 
 from pyg_msg3d.data import SkeletonDataError
 from pyg_msg3d.data.atomic import write_atomically
+from pyg_msg3d.data.errors import printable
+from pyg_msg3d.io.files import open_regular, read_bytes
 
 INDEX = 'index.npz'
 _KEYPOINTS, _SCORES, _REPORT = 'keypoints.npy', 'scores.npy', 'report.json'
 _JOURNAL = 'journal.jsonl'
-_SPLIT = 'split:'
+_ARRAYS = (
+    'about', 'labels', 'persons', 'frames', 'image_sizes', 'checksums', 'splits',
+    'split_sizes',
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """A processed clip, ``keypoints`` float32 [persons, frames, joints, dimensions]."""
+    """A processed clip, ``keypoints`` float32 [persons, frames, joints, dimensions];
+    ``assumed`` is what reading it took for granted."""
 
     name: str
     label: int | None
     keypoints: np.ndarray
     score: np.ndarray | None = None
     image_size: tuple[int, int] | None = None
+    assumed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,78 +55,169 @@ class Skipped:
     reason: str
 
 
+class OtherVersionError(SkeletonDataError):
+    """A store that another version of the library has made."""
+
+
 class ClipStore:
     r"""Reads processed clips. Opening it reads the index alone; of the clips, what is
-    touched is read, once for all processes of the machine.
+    asked for is read and compared with its checksum. The operating system keeps what
+    was read, once for all processes of the machine.
 
     Args:
         folder (path): The folder.
+
+    Raises:
+        OtherVersionError: If another version has made it.
+        SkeletonDataError: If it is damaged; also when clips are read.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with np.load(folder / INDEX, allow_pickle=False) as index:
-            arrays = dict(index)
-        self.names: np.ndarray = arrays['names']
+        arrays, self.digest = self._read_index()
+        about = json.loads(arrays['about'].tobytes())
+        self.names: np.ndarray = np.array(about['names'], dtype=object)
         self.labels: np.ndarray = arrays['labels']
         self.num_persons: np.ndarray = arrays['persons']
         self.num_frames: np.ndarray = arrays['frames']
         self.image_sizes: np.ndarray = arrays['image_sizes']
-        self.classes: list[str] = arrays['classes'].tolist()
-        self.splits: dict[str, np.ndarray] = {
-            key.removeprefix(_SPLIT): value
-            for key, value in arrays.items()
-            if key.startswith(_SPLIT)
-        }
+        self.checksums: np.ndarray = arrays['checksums']
+        self.classes: list[str] = about['classes']
+        #: The name of the skeleton, where the recordings tell it.
+        self.skeleton: str | None = about['skeleton']
+        #: What the clips were made of, and how.
+        self.key: dict[str, Any] = about['key']
+        #: The number of joints, and of dimensions.
+        self.shape: tuple[int, int] = tuple(about['shape'])
+        parts = np.split(arrays['splits'], arrays['split_sizes'].cumsum())
+        self.splits: dict[str, np.ndarray] = dict(
+            zip(about['splits'], parts, strict=False)
+        )
+        self._report_digest: str = about['report']
+        self._begins: dict[str, int] = about['begins']
         self._ends = np.cumsum(self.num_persons * self.num_frames)
-        self._arrays: dict[str, np.ndarray | None] = {}
+        self._files = self._open()
+
+    def _read_index(self) -> tuple[dict[str, np.ndarray], str]:
+        content = read_bytes(self.folder / INDEX)
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as index:
+                arrays = dict(index)
+        except Exception as error:  # Whatever damaged bytes trip over.
+            raise self.damaged(INDEX, f'{type(error).__name__}: {error}') from error
+        if 'names' in arrays:
+            raise OtherVersionError(
+                f"'{printable(self.folder)}' was made by another version of pyg_msg3d"
+            )
+        digest = arrays.pop('digest', np.empty(0)).tobytes().decode('ascii', 'replace')
+        if set(arrays) != set(_ARRAYS) or digest != _digest(arrays):
+            raise self.damaged(INDEX, 'it does not agree with its checksum')
+        return arrays, digest
+
+    def _open(self) -> dict[str, BinaryIO]:
+        """The arrays' files. They stay open: whoever makes the store anew meanwhile
+        does not change what this one reads."""
+        rows, files = int(self._ends[-1]), {}
+        for name, begin in self._begins.items():
+            size = begin + rows * self._row_bytes(name)
+            files[name] = open_regular(self.folder / name)
+            there = os.fstat(files[name].fileno()).st_size
+            if there < size:
+                raise self.damaged(name, f'{there:,} bytes, of {size:,} are left')
+        return files
+
+    def damaged(self, name: str, how: str) -> SkeletonDataError:
+        """The error of a file of this store that is not as it was written."""
+        return SkeletonDataError(
+            f"'{printable(self.folder / name)}' is damaged ({how}). Make the clips "
+            f'anew with force_reload=True'
+        )
+
+    def _row_bytes(self, name: str) -> int:
+        joints, dims = self.shape
+        return 4 * joints * (dims if name == _KEYPOINTS else 1)
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, index: int) -> Clip:
+        if self._files is None:  # In another process.
+            if self._read_index()[1] != self.digest:
+                raise SkeletonDataError(
+                    f"'{printable(self.folder)}' was made anew while it was in use"
+                )
+            self._files = self._open()
         persons, frames = int(self.num_persons[index]), int(self.num_frames[index])
-        end = int(self._ends[index])
-        rows = slice(end - persons * frames, end)
-        label, size = int(self.labels[index]), self.image_sizes[index]
-
-        def block(array: np.ndarray) -> np.ndarray:
-            return np.array(array[rows]).reshape(persons, frames, *array.shape[1:])
-
-        scores = self._map(_SCORES)
+        begin = int(self._ends[index]) - persons * frames
+        name, label = self.names[index], int(self.labels[index])
+        size = self.image_sizes[index]
+        joints, dims = self.shape
+        keypoints = np.empty((persons, frames, joints, dims), '<f4')
+        self._read(_KEYPOINTS, begin, keypoints)
+        score = None
+        if _SCORES in self._files:
+            score = np.empty((persons, frames, joints), '<f4')
+            self._read(_SCORES, begin, score)
+        if _checksum(keypoints, score) != int(self.checksums[index]):
+            raise self.damaged(
+                _KEYPOINTS, f"clip '{printable(name)}' does not agree with its checksum"
+            )
         return Clip(
-            str(self.names[index]),
+            name,
             None if label < 0 else label,
-            block(self._keypoints),
-            None if scores is None else block(scores),
+            keypoints,
+            score,
             (int(size[0]), int(size[1])) if size[0] else None,
         )
 
-    @property
-    def _keypoints(self) -> np.ndarray:
-        keypoints = self._map(_KEYPOINTS)
-        assert keypoints is not None
-        return keypoints
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """The number of joints, and of dimensions."""
-        return self._keypoints.shape[1], self._keypoints.shape[2]
+    def _read(self, name: str, row: int, out: np.ndarray) -> None:
+        """Fills an array with the rows from that one on."""
+        file = self._files[name]
+        offset = self._begins[name] + row * self._row_bytes(name)
+        view = out.data.cast('B') if out.size else memoryview(b'')
+        try:
+            if hasattr(os, 'preadv'):  # Processes share the place of an open file.
+                count = os.preadv(file.fileno(), [view], offset)
+            else:
+                file.seek(offset)
+                count = file.readinto(view)  # type: ignore[attr-defined]
+        except OSError as error:
+            raise self.damaged(name, str(error.strerror)) from error
+        if count < len(view):
+            raise self.damaged(name, 'it was cut off while it was in use')
 
     @property
     def report(self) -> dict[str, Any]:
         """What was stored, and what was skipped and why."""
-        return json.loads((self.folder / _REPORT).read_text())
-
-    def _map(self, name: str) -> np.ndarray | None:
-        if name not in self._arrays:
-            path = self.folder / name
-            self._arrays[name] = np.load(path, 'r') if path.exists() else None
-        return self._arrays[name]
+        content = read_bytes(self.folder / _REPORT)
+        if xxhash.xxh3_128_hexdigest(content) != self._report_digest:
+            raise self.damaged(_REPORT, 'it does not agree with its checksum')
+        return json.loads(content)
 
     def __getstate__(self) -> dict:
-        # A mapped array would be sent whole.
-        return {**self.__dict__, '_arrays': {}}
+        return {**self.__dict__, '_files': None}
+
+
+def _checksum(keypoints: np.ndarray, score: np.ndarray | None) -> int:
+    state = xxhash.xxh3_64()
+    for array in (keypoints, score):
+        if array is not None:
+            state.update(np.ascontiguousarray(array, '<f4').data)
+    return state.intdigest()
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+    state = xxhash.xxh3_128()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        state.update(f'{name} {array.dtype} {array.shape}\n'.encode())
+        state.update(array.tobytes())
+    return state.hexdigest()
+
+
+def _blob(content: Any) -> np.ndarray:
+    """JSON as an array of bytes: of any text, also what is no valid Unicode."""
+    return np.frombuffer(json.dumps(content).encode('ascii'), np.uint8)
 
 
 class StoreWriter:
@@ -157,14 +259,20 @@ class StoreWriter:
             return False
         content = path.read_bytes()
         whole = content[: content.rfind(b'\n') + 1]  # Its last line may be torn.
-        first, *lines = whole.decode().splitlines(keepends=True) or ['']
-        if first != head:
+        first, *lines = whole.decode(errors='replace').split('\n')[:-1] or ['']
+        records = [_parse_line(line) for line in lines]
+        if first + '\n' != head or None in records:
             return False
-        self._records = [json.loads(line) for line in lines]
+        self._records = [record for record in records if record is not None]
         rows = sum(r['persons'] * r['frames'] for r in self._records if 'frames' in r)
         for name in (_KEYPOINTS, _SCORES):
             if (self.folder / name).exists():
-                array = _GrowingArray(self.folder / name)
+                try:
+                    array = _GrowingArray(self.folder / name)
+                except ValueError:  # Its header is torn.
+                    self.close()
+                    self._records, self._arrays = [], {}
+                    return False
                 self._arrays[name] = array
                 if array.rows < rows:  # Not ours, or a disk that lies about syncing.
                     self.close()
@@ -201,11 +309,12 @@ class StoreWriter:
                     'persons': persons,
                     'frames': frames,
                     'image_size': result.image_size or (0, 0),
+                    'checksum': _checksum(result.keypoints, result.score),
                 }
             )
         for array in self._arrays.values():
             array.sync()
-        lines = [json.dumps(record) + '\n' for record in records]
+        lines = [_line(record) for record in records]
         self._journal.write(''.join(lines).encode())
         _sync(self._journal)
         self._records += records
@@ -236,6 +345,8 @@ class StoreWriter:
         excluded: Mapping[str, int],
         splits: Mapping[str, Sequence[str]],
         classes: Sequence[str],
+        skeleton: str | None = None,
+        assumed: Sequence[str] = (),
     ) -> None:
         """Writes the report and the index.
 
@@ -252,19 +363,40 @@ class StoreWriter:
             )
         for array in self._arrays.values():
             array.close()
-        report = {
-            'key': self._key,
-            'stored': len(stored),
-            'excluded': dict(excluded),
-            'skipped': {record['name']: record['skipped'] for record in skipped},
-        }
-        with write_atomically(self.folder / _REPORT) as file:
-            file.write(json.dumps(report, indent=1).encode())
         place = {record['name']: number for number, record in enumerate(stored)}
-        index: dict[str, np.ndarray] = {
-            'names': np.array([record['name'] for record in stored]),
-            'classes': np.array(list(classes), dtype=str),
+        members = {
+            split: [place[name] for name in names if name in place]
+            for split, names in splits.items()
         }
+        known = {record['name'] for record in self._records}
+        absent = {
+            split: sum(name not in known for name in names)
+            for split, names in splits.items()
+        }
+        report = json.dumps(
+            {
+                'key': self._key,
+                'stored': len(stored),
+                'excluded': dict(excluded),
+                'skipped': {record['name']: record['skipped'] for record in skipped},
+                'absent': {split: count for split, count in absent.items() if count},
+                'assumed': list(assumed),
+            },
+            indent=1,
+        ).encode('ascii')
+        with write_atomically(self.folder / _REPORT) as file:
+            file.write(report)
+        about = {
+            'names': [record['name'] for record in stored],
+            'classes': list(classes),
+            'skeleton': skeleton,
+            'splits': list(members),
+            'key': self._key,
+            'shape': self._arrays[_KEYPOINTS].row_shape,
+            'begins': {name: array.begin for name, array in self._arrays.items()},
+            'report': xxhash.xxh3_128_hexdigest(report),
+        }
+        index: dict[str, np.ndarray] = {'about': _blob(about)}
         for key, field in [
             ('labels', 'label'),
             ('persons', 'persons'),
@@ -272,9 +404,10 @@ class StoreWriter:
             ('image_sizes', 'image_size'),
         ]:
             index[key] = np.array([record[field] for record in stored], np.int64)
-        for split, names in splits.items():
-            members = [place[name] for name in names if name in place]
-            index[f'{_SPLIT}{split}'] = np.array(members, np.int64)
+        index['checksums'] = np.array([r['checksum'] for r in stored], np.uint64)
+        index['splits'] = np.array([*chain(*members.values())], np.int64)
+        index['split_sizes'] = np.array([*map(len, members.values())], np.int64)
+        index['digest'] = np.frombuffer(_digest(index).encode(), np.uint8)
         with write_atomically(self.folder / INDEX) as file:
             np.savez(file, **index)  # type: ignore[arg-type]
         self.close()
@@ -286,6 +419,20 @@ class StoreWriter:
             array.close()
         if hasattr(self, '_journal'):
             self._journal.close()
+
+
+def _line(record: Mapping[str, Any]) -> str:
+    """A line of the journal: what it says, and the checksum of that."""
+    text = json.dumps(record)
+    return f'{text} {xxhash.xxh3_64_hexdigest(text.encode())}\n'
+
+
+def _parse_line(line: str) -> dict[str, Any] | None:
+    """What a line of the journal says, or None if it is not as it was written."""
+    text, _, checksum = line.rpartition(' ')
+    if xxhash.xxh3_64_hexdigest(text.encode()) != checksum:
+        return None
+    return json.loads(text)
 
 
 class _GrowingArray:
@@ -302,7 +449,7 @@ class _GrowingArray:
             self._file = path.open('r+b')
             npy.read_magic(self._file)
             self.row_shape = npy.read_array_header_1_0(self._file)[0][1:]
-        self._begin = self._file.tell()
+        self.begin = self._file.tell()
         self._row_bytes = 4 * int(np.prod(self.row_shape))
         self._file.seek(0, os.SEEK_END)
 
@@ -314,10 +461,10 @@ class _GrowingArray:
 
     @property
     def rows(self) -> int:
-        return (self._file.seek(0, os.SEEK_END) - self._begin) // self._row_bytes
+        return (self._file.seek(0, os.SEEK_END) - self.begin) // self._row_bytes
 
     def cut(self, rows: int) -> None:
-        self._file.truncate(self._begin + rows * self._row_bytes)
+        self._file.truncate(self.begin + rows * self._row_bytes)
         self._file.seek(0, os.SEEK_END)
 
     def append(self, rows: np.ndarray) -> None:

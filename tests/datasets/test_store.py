@@ -71,6 +71,7 @@ def test_what_is_stored_comes_back(tmp_path, scored):
     assert store.report == {
         'key': {'key': 1},
         'stored': 7, 'excluded': {'too old': 3}, 'skipped': {'bad': "'bad' is bad"},
+        'absent': {}, 'assumed': [],
     }  # fmt: skip
     # An ordinary array, and no journal left.
     rows = sum(clip.keypoints.shape[0] * clip.keypoints.shape[1] for clip in clips)

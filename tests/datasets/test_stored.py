@@ -32,7 +32,8 @@ from pyg_msg3d.datasets.ntu.protocols import (
     samples,
     split_of,
 )
-from pyg_msg3d.datasets.store import ClipStore
+from pyg_msg3d.datasets.processing import how_made
+from pyg_msg3d.datasets.store import ClipStore, StoreWriter, _checksum
 from pyg_msg3d.io import SampleName
 from pyg_msg3d.io.ntu import class_names
 
@@ -283,9 +284,12 @@ def test_kinetics(tmp_path):
 
 def test_kinetics_of_the_authors_arrays(tmp_path):
     write_official(tmp_path, joints=18)
-    assert len(KineticsSkeleton(tmp_path, 'test')) == 3
+    # They are normalised already.
+    with pytest.raises(SkeletonDataError, match='Are they normalised already'):
+        KineticsSkeleton(tmp_path, 'test')
+    assert len(KineticsSkeleton(tmp_path, 'test', recipe=None)) == 3
     with pytest.raises(SkeletonDataError, match='kinetics_train_label.json'):
-        KineticsSkeleton(tmp_path, 'train')
+        KineticsSkeleton(tmp_path, 'train', recipe=None)
 
 
 def test_folder(tmp_path):
@@ -345,8 +349,12 @@ def test_folder_that_has_changed_is_processed_again(tmp_path, capsys):
     assert counts('a.npy,y,test\nb.npy,x,train') == (1, [0], True)
     np.save(tmp_path / 'b.npy', rng.normal(size=(5, 17, 2)))
     assert counts(None) == (1, [0], True)
-    # Without its recordings, it serves as it is.
+    # Without its recordings, it serves as it is; without the table alone, it does not.
     (tmp_path / 'labels.csv').unlink()
+    with pytest.raises(SkeletonDataError, match='no known format'):
+        counts(None)
+    for name in 'abc':
+        (tmp_path / f'{name}.npy').unlink()
     assert counts(None) == (1, [0], False)
 
 
@@ -361,14 +369,20 @@ def test_a_store_as_large_as_ntu60_opens_within_a_second(tmp_path):
     persons = 1 + (rng.random(len(names)) < 0.25)
     labels = [SampleName.parse(name).action - 1 for name in names]
     rows = int((frames * persons).sum())
-    with (folder / 'keypoints.npy').open('wb') as file:
-        head = {'descr': '<f4', 'fortran_order': False, 'shape': (rows, 25, 3)}
-        np.lib.format.write_array_header_1_0(file, head)
-        file.truncate(file.tell() + rows * 300)
-    sizes = np.zeros((len(names), 2), int)
-    np.savez(folder / 'index.npz', names=np.array(names), labels=labels,
-             persons=persons, frames=frames, image_sizes=sizes,
-             classes=np.array([], str))  # fmt: skip
+    writer = StoreWriter(folder, how_made(None, T.recipe('mmaction2'), None))
+    writer._append('keypoints.npy', np.zeros((1, 1, 25, 3), np.float32))
+    array = writer._arrays['keypoints.npy']
+    array._file.truncate(array.begin + rows * 300)
+    empty = {
+        n: _checksum(np.zeros((n, 25, 3), np.float32), None)
+        for n in set((persons * frames).tolist())
+    }
+    writer._records = [
+        {'name': n, 'label': y, 'persons': int(m), 'frames': int(t),
+         'image_size': (0, 0), 'checksum': empty[int(m * t)]}
+        for n, y, m, t in zip(names, labels, persons, frames, strict=True)
+    ]  # fmt: skip
+    writer.finish({}, {}, [])
     begin = time.perf_counter()
     dataset = NTU60(tmp_path, 'test')
     clip = dataset[-1]

@@ -1,5 +1,6 @@
 from collections.abc import Callable, Sequence
 from os import PathLike
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,18 @@ from pyg_msg3d.datasets.ntu.protocols import (
     split_of,
 )
 from pyg_msg3d.datasets.store import ClipStore
-from pyg_msg3d.datasets.stored import StoredSkeletonDataset, skeleton_of
+from pyg_msg3d.datasets.stored import StoredSkeletonDataset
 from pyg_msg3d.io import SampleName
 from pyg_msg3d.io.ntu import class_names
 from pyg_msg3d.skeletons import Skeleton, skeleton
 
 # What other formats call their splits.
 _SYNONYMS = {'train': ('train',), 'test': ('test', 'val')}
+
+
+def _sample(name: str) -> SampleName | None:
+    """The sample that a name, or the last part of a path, stands for."""
+    return SampleName.parse(PurePosixPath(name).name)
 
 
 class _NTU(StoredSkeletonDataset):
@@ -49,14 +55,14 @@ class _NTU(StoredSkeletonDataset):
 
     def exclude(self, names: Sequence[str]) -> Sequence[str | None]:
         """For each recording why it is no part of the data set, or None if it is."""
-        parsed = [SampleName.parse(name) for name in names]
+        parsed = [_sample(name) for name in names]
         # Some formats have no names; otherwise other names are other files.
         named = any(parsed)
 
         def reason(name: str, sample: SampleName | None) -> str | None:
             if named and sample is None:
                 return 'not named SsssCcccPpppRrrrAaaa'
-            if name in missing_samples():
+            if str(sample) in missing_samples():
                 return 'on the list of samples without a usable skeleton'
             if sample and not 1 <= sample.action <= self.benchmark:
                 return f'not among the {self.benchmark} actions of the benchmark'
@@ -67,7 +73,7 @@ class _NTU(StoredSkeletonDataset):
     def summary(self, store: ClipStore) -> str:
         """What is said once clips are made: also which are not there."""
         known = set(samples(self.benchmark))
-        absent = known.difference(store.names.tolist())
+        absent = known.difference(str(_sample(name)) for name in store.names)
         text = super().summary(store)
         if 0 < len(absent) < len(known):
             text += (
@@ -79,7 +85,7 @@ class _NTU(StoredSkeletonDataset):
 
     def select(self) -> np.ndarray:
         """The clips of the store that are in the split."""
-        parsed = [SampleName.parse(str(name)) for name in self.store.names]
+        parsed = [_sample(name) for name in self.store.names]
         if any(sample is None for sample in parsed):
             return self._select_by_file()
         chosen = [
@@ -104,10 +110,11 @@ class _NTU(StoredSkeletonDataset):
     @property
     def skeleton(self) -> Skeleton:
         """The skeleton: with the bones of whom the recipe is."""
-        num_joints = self.store.shape[0]
-        if num_joints == 25 and self.recipe and self.recipe.name == 'mmaction2':
-            return skeleton('ntu-rgb+d-mmaction')
-        return skeleton_of(num_joints)
+        num_joints, _ = self.store.shape
+        if num_joints != 25:
+            return super().skeleton
+        of_mmaction = self.recipe is not None and self.recipe.name == 'mmaction2'
+        return skeleton('ntu-rgb+d-mmaction' if of_mmaction else 'ntu-rgb+d')
 
     @property
     def classes(self) -> tuple[str, ...]:
