@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from pyg_msg3d.data import CheckpointError
+from pyg_msg3d.data.errors import printable
 from pyg_msg3d.models.conversion import STRIDES, convert, model_rules
+from pyg_msg3d.models.weights_file import check_tensors, load_weights_file
 from pyg_msg3d.skeletons import Skeleton, skeleton
 
 _SKELETONS = {
@@ -19,16 +21,31 @@ _SKELETONS = {
 }
 
 
+# What torch.compile, DataParallel, Lightning and MMAction2 put before the keys.
+_WRAPPERS = re.compile(r'^((_orig_mod|module|model|backbone)\.)+')
+_COUNTS = (
+    'num_classes', 'in_channels', 'num_persons', 'gcn_scales', 'g3d_scales',
+    'window_sizes', 'window_dilations', 'channels',
+)  # fmt: skip
+_OWN_KEY = 'blocks.0.gcn.conv.lin.weight'
+
+
 def read_checkpoint(
     source: str | PathLike | Mapping[str, Any], skeleton: str | Skeleton | None = None
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The arguments of the model that a checkpoint holds, and its state dict in our
     keys. See :meth:`pyg_msg3d.MSG3D.from_checkpoint`."""
-    name = 'The state dict' if isinstance(source, Mapping) else f"'{source}'"
-    content = _load(source, name)
+    name = name_of(source)
+    if isinstance(source, Mapping):
+        content: Any = source
+        check_tensors(content, name)
+    else:
+        content = load_weights_file(source)
     if isinstance(content, Mapping) and 'model_arguments' in content:
         return _read_own(content, skeleton, name)
     state = _plain_state_dict(content, name)
+    if any(tensor.is_meta for tensor in state.values()):
+        raise CheckpointError(f'{name} holds tensors without numbers (meta)')
     residual = 'PA' if any(key.endswith('.PA') for key in state) else 'A_res'
     classifier = next(
         (key for key in ('cls_head.fc', 'cls_head.fc_cls') if f'{key}.weight' in state),
@@ -42,51 +59,147 @@ def read_checkpoint(
     graphs = {key: state[key] for key in state if re.search(r'(^|\.)A$', key)}
     unexpected = [key for key in state if key not in needed and key not in graphs]
     if missing or unexpected:
-        raise ValueError(
+        if _OWN_KEY in state:
+            raise CheckpointError(
+                f'{name} holds weights of this library, alone: without the sizes and '
+                f'the skeleton of their model. Build that, MSG3D(...), and give them '
+                f'to its load_state_dict(...), or load a checkpoint that a training '
+                f'saved'
+            )
+        raise CheckpointError(
             f'{name} holds no MS-G3D as the authors, MMAction2 or PYSKL save it.\n'
             f'Missing keys: {_some(missing)}\nUnexpected keys: {_some(unexpected)}'
         )
-    arguments = _arguments(state, residual, len(windows), classifier)
-    arguments['skeleton'] = _find_skeleton(state, residual, skeleton, graphs, name)
-    return arguments, convert(rules, state)
+    try:
+        arguments = _arguments(state, residual, len(windows), classifier)
+        arguments['skeleton'] = _find_skeleton(state, residual, skeleton, graphs, name)
+        converted = convert(rules, state)
+    except (IndexError, RuntimeError, ZeroDivisionError) as error:
+        first_line = (str(error).splitlines() or [''])[0]
+        raise CheckpointError(
+            f'{name} does not fit itself: its tensors have shapes that no MS-G3D has '
+            f'({first_line})'
+        ) from error
+    check_weights(converted, name)
+    return arguments, converted
+
+
+def name_of(source: str | PathLike | Mapping[str, Any]) -> str:
+    """What messages call a checkpoint."""
+    return 'The state dict' if isinstance(source, Mapping) else f"'{printable(source)}'"
 
 
 def _read_own(
     content: Mapping[str, Any], given: str | Skeleton | None, name: str
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """What a training of ours saved: its average of weights, if it kept one."""
-    arguments = dict(content['model_arguments'])
-    arguments['skeleton'] = own = Skeleton(**arguments['skeleton'])
+    try:
+        arguments = dict(content['model_arguments'])
+        arguments['skeleton'] = own = Skeleton(**arguments['skeleton'])
+        state = _own_state(content)
+        check_weights(state, name)
+        check_sizes(arguments, state)
+    except CheckpointError:
+        raise
+    except (
+        AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError,
+    ) as error:  # fmt: skip
+        raise CheckpointError(
+            f'{name} does not fit itself: the weights are not of the model that it '
+            f'describes ({type(error).__name__}: {printable(error, 300)})'
+        ) from error
     if given is not None and not skeleton(given).edge_index.equal(own.edge_index):
-        raise ValueError(
+        raise CheckpointError(
             f'{name} was trained with the bones of skeleton {own.name!r}, which are '
             f'not those of {skeleton(given).name!r}'
         )
+    return arguments, state
+
+
+def _own_state(content: Mapping[str, Any]) -> dict[str, Tensor]:
     if content['ema'] is None:
-        return arguments, dict(content['model'])
+        return dict(content['model'])
     prefix = 'module.'
-    return arguments, {
+    return {
         key.removeprefix(prefix): value
         for key, value in content['ema'].items()
         if key.startswith(prefix)
     }
 
 
-def _load(source: str | PathLike | Mapping[str, Any], name: str) -> Any:
-    if isinstance(source, Mapping):
-        return source
-    try:
-        return torch.load(source, map_location='cpu', weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # Whatever the bytes trip over.
-        raise ValueError(
-            f'{name} cannot be read as a checkpoint: either it is none, or it is '
-            f'damaged, or it holds more than tensors and plain containers, which is '
-            f'refused because loading such files can run code. If you trust it, save '
-            f"its 'state_dict' alone and load that. torch says: "
-            f'{str(error).splitlines()[0] if str(error) else type(error).__name__}'
-        ) from error
+def check_sizes(arguments: Mapping[str, Any], state: Mapping[str, Tensor]) -> None:
+    """Refuses arguments of a model that say other sizes than its weights have, before a
+    model of these sizes is built.
+
+    Raises:
+        ValueError: If one does.
+    """
+    for name in _COUNTS:
+        value = arguments[name]
+        several = list(value) if isinstance(value, list | tuple) else [value]
+        if not several or any(type(n) is not int or n < 1 for n in several):
+            raise ValueError(f'{name} is {printable(repr(value), 100)}')
+    joints, channels = arguments['skeleton'].num_joints, arguments['channels']
+    inputs = arguments['num_persons'] * joints * arguments['in_channels']
+    expected = {
+        'classifier.weight': (arguments['num_classes'], channels[-1]),
+        'data_norm.module.weight': (inputs,),
+    }
+    for i, width in enumerate(channels):
+        block = f'blocks.{i}'
+        first = arguments['in_channels'] if i == 0 else channels[i - 1]
+        middle = hidden = width if i == 0 else first
+        expected[f'{block}.gcn.conv.lin.weight'] = (
+            arguments['gcn_scales'] * middle, first,
+        )  # fmt: skip
+        residual = arguments['residual']
+        if residual is not None:
+            expected[f'{block}.gcn.adjacency.residual'] = (
+                joints, joints * arguments['gcn_scales'],
+            )  # fmt: skip
+        for j, size in enumerate(arguments['window_sizes']):
+            conv = f'{block}.g3d.{j}.conv'
+            expected[f'{conv}.lin.weight'] = (arguments['g3d_scales'] * hidden, first)
+            expected[f'{conv}.collapse.weight'] = (width, size * hidden)
+            if residual is not None:
+                nodes = joints * (size if residual == 'dense' else 1)
+                expected[f'{block}.g3d.{j}.adjacency.residual'] = (
+                    nodes, nodes * arguments['g3d_scales'],
+                )  # fmt: skip
+    for key, shape in expected.items():
+        if tuple(state[key].shape) != shape:
+            raise ValueError(
+                f'{key} has the shape {list(state[key].shape)} instead of {list(shape)}'
+            )
+    blocks = {key.split('.')[1] for key in state if key.startswith('blocks.')}
+    if len(blocks) != len(channels):
+        raise ValueError(f'it has {len(blocks)} blocks instead of {len(channels)}')
+
+
+def check_weights(state: Mapping[str, Tensor], name: str) -> None:
+    """Refuses weights that are no real numbers.
+
+    Raises:
+        CheckpointError: If there are some; the message names the key.
+    """
+    for key, tensor in state.items():
+        if not isinstance(key, str) or not isinstance(tensor, Tensor) or tensor.is_meta:
+            raise CheckpointError(
+                f'{name}: expected tensors with their numbers under names (got '
+                f'{type(tensor).__name__} under {key!r})'
+            )
+        counts = key.endswith('num_batches_tracked')
+        if tensor.is_floating_point() == counts or tensor.is_complex():
+            raise CheckpointError(
+                f'{name}: expected {"a whole number" if counts else "real numbers"} '
+                f'under {key!r} (got {tensor.dtype})'
+            )
+        if not tensor.isfinite().all():
+            bad = int((~tensor.isfinite()).sum())
+            raise CheckpointError(
+                f'{name}: {bad} of {tensor.numel()} numbers under {key!r} are NaN or '
+                f'infinite; the training that saved it has failed'
+            )
 
 
 def _plain_state_dict(content: Any, name: str) -> dict[str, Tensor]:
@@ -94,17 +207,17 @@ def _plain_state_dict(content: Any, name: str) -> dict[str, Tensor]:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
     if not isinstance(content, Mapping) or not content:
-        raise ValueError(
+        raise CheckpointError(
             f'{name} holds no state dict, the names and tensors of a model (got '
             f'{type(content).__name__})'
         )
     odd = [key for key, value in content.items() if not isinstance(value, Tensor)]
     if odd:
-        raise ValueError(
+        raise CheckpointError(
             f'{name} holds no state dict: expected a tensor under every key (got '
             f'{type(content[odd[0]]).__name__} under {odd[0]!r})'
         )
-    return {re.sub(r'^(module\.)?(backbone\.)?', '', k): v for k, v in content.items()}
+    return {_WRAPPERS.sub('', key): value for key, value in content.items()}
 
 
 def _arguments(
@@ -147,13 +260,13 @@ def _find_skeleton(
     if given is None:
         given = {**_SKELETONS['all'], **_SKELETONS[residual]}.get(num_joints)
         if given is None:
-            raise ValueError(
+            raise CheckpointError(
                 f'{name} has {num_joints} joints, which is no skeleton that its '
                 f'family ships; pass yours as skeleton=...'
             )
     found = skeleton(given)
     if found.num_joints != num_joints:
-        raise ValueError(
+        raise CheckpointError(
             f'{name} has {num_joints} joints, but skeleton {found.name!r} has '
             f'{found.num_joints}'
         )
@@ -161,7 +274,7 @@ def _find_skeleton(
         theirs = {(int(u), int(v)) for u, v in graphs['A'].nonzero() if u != v}
         ours = {(int(u), int(v)) for u, v in found.edge_index.t()}
         if theirs != ours:
-            raise ValueError(
+            raise CheckpointError(
                 f'{name} was trained with other bones than skeleton {found.name!r}: '
                 f'only in the checkpoint: {sorted(theirs - ours)}; only in the '
                 f'skeleton: {sorted(ours - theirs)}. Pass the skeleton with those '

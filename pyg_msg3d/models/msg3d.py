@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import Dropout, Linear, Module, ModuleList
 
-from pyg_msg3d.models.checkpoint import read_checkpoint
+from pyg_msg3d.data import CheckpointError
+from pyg_msg3d.models.checkpoint import name_of, read_checkpoint
 from pyg_msg3d.nn import BatchNorm, STGCBlock, fuse
 from pyg_msg3d.skeletons import Skeleton, skeleton
 
@@ -153,16 +154,22 @@ class MSG3D(Module):
                 and :obj:`dropout`.
 
         Raises:
-            ValueError: If the source is no checkpoint, holds another model (the
-                message lists missing and unexpected keys), or other bones than the
-                skeleton.
+            FileNotFoundError: If there is no such file.
+            CheckpointError: If the source is no checkpoint or a damaged one, holds
+                another model (the message lists missing and unexpected keys), other
+                bones than the skeleton, or numbers that are NaN or complex.
         """
         arguments, state = read_checkpoint(source, skeleton)
-        model = cls(**{**arguments, **kwargs})
         try:
+            model = cls(**{**arguments, **kwargs})
             model.load_state_dict(state)
-        except RuntimeError as error:  # torch's message names keys and sizes.
-            raise ValueError(f'The checkpoint does not fit itself. {error}') from error
+        except (
+            AttributeError, OverflowError, RuntimeError, TypeError, ValueError,
+        ) as error:  # fmt: skip
+            # torch's message names keys and sizes.
+            raise CheckpointError(
+                f'{name_of(source)} does not fit itself. {error}'
+            ) from error
         return model
 
     def fused(self) -> 'MSG3D':
