@@ -40,14 +40,17 @@ def fuse(
         )
     if min(weights) < 0 or not 0 < sum(weights) < np.inf:
         raise ValueError(f'Expected weights of at least 0, not all 0 (got {weights})')
-    first, *rest = streams
-    aligned = [first, *(_align(first, other, by_order) for other in rest)]
+    # Whoever names the samples says in which order they are.
+    first = next((s for s in streams if s.names is not None), streams[0])
+    aligned = [
+        scores if scores is first else _align(first, scores, by_order)
+        for scores in streams
+    ]
     total = sum(
         weight * scores.values.astype(np.float64)
         for weight, scores in zip(weights, aligned, strict=True)
     )
-    names = next((s.names for s in aligned if s.names is not None), None)
-    labels = next((s.labels for s in aligned if s.labels is not None), None)
+    names, labels = first.names, _labels(aligned)
     return Scores(
         np.asarray(total) / sum(weights), first.kind, names, labels, 'the sum'
     )
@@ -75,13 +78,31 @@ def _align(first: Scores, other: Scores, by_order: bool) -> Scores:
         )
     elif len(first) != len(other):
         raise SkeletonDataError(f'{two} holds {len(other)} samples, {one} {len(first)}')
-    if first.labels is not None and other.labels is not None:
-        differ = np.flatnonzero(first.labels != other.labels)
-        if len(differ):
-            row = int(differ[0])
-            raise SkeletonDataError(
-                f'{two} has other labels than {one} for {len(differ)} samples: '
-                f'{first.name_of(row)} is {other.labels[row]} there and '
-                f'{first.labels[row]} here'
-            )
     return other
+
+
+def _labels(streams: Sequence[Scores]) -> np.ndarray | None:
+    """The labels that some know, of streams in one order.
+
+    Raises:
+        SkeletonDataError: If two know other labels of a sample.
+    """
+    labels, sources = None, np.zeros(len(streams[0]), int)
+    for number, stream in enumerate(streams):
+        if stream.labels is None:
+            continue
+        if labels is None:
+            labels = np.full(len(stream), -1)
+        differ = (labels >= 0) & (stream.labels >= 0) & (labels != stream.labels)
+        if differ.any():
+            row = int(np.flatnonzero(differ)[0])
+            raise SkeletonDataError(
+                f'{stream.source} has other labels than '
+                f'{streams[sources[row]].source} for {differ.sum()} samples: '
+                f'{streams[0].name_of(row)} is {stream.labels[row]} there and '
+                f'{labels[row]} here'
+            )
+        new = (labels < 0) & (stream.labels >= 0)
+        sources[new] = number
+        labels = np.where(new, stream.labels, labels)
+    return labels

@@ -14,7 +14,7 @@ class Metrics:
     r"""What scores came to; accuracies lie in :math:`[0, 1]`.
 
     Args:
-        samples (int): How many samples were scored.
+        samples (int): How many samples with a known label were scored.
         loss (float): The mean cross entropy.
         top1 (float): The share of samples whose class has the highest score.
         top5 (float): The share whose class is among the five highest.
@@ -71,15 +71,17 @@ class Metrics:
 
 
 def measure(scores: Scores) -> Metrics:
-    r"""Measures scores against their labels. Of equal scores, the class that comes
-    first counts as higher.
+    r"""Measures scores against their labels. Samples whose label is not known are left
+    out. Of equal scores, the class that comes first counts as higher.
 
     Raises:
         ValueError: If the scores have no labels.
     """
-    if scores.labels is None:
+    if scores.labels is None or not (scores.labels >= 0).any():
         raise ValueError(f'{scores.source} has no labels to measure against')
-    values, labels = scores.values.astype(np.float64), scores.labels.astype(np.int64)
+    known = scores.labels >= 0
+    values = scores.values[known].astype(np.float64)
+    labels = scores.labels[known].astype(np.int64)
     rows, classes = np.arange(len(values)), values.shape[1]
     order = np.argsort(-values, axis=1, kind='stable')
     hits = order == labels[:, None]

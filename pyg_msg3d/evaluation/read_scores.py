@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 
 from pyg_msg3d.data import SkeletonDataError
+from pyg_msg3d.data.errors import printable
 from pyg_msg3d.evaluation.scores import KINDS, Scores
+from pyg_msg3d.io.arrays import open_npz
+from pyg_msg3d.io.files import read_bytes
 from pyg_msg3d.io.ntu import SampleName
 from pyg_msg3d.io.tensors import TENSORS
 from pyg_msg3d.io.unpickle import unpickle
@@ -49,7 +52,7 @@ def read_scores(path: str | PathLike) -> Scores:
     if zipfile.is_zipfile(path):
         scores = _read_npz(path)
     else:
-        content = unpickle(path.read_bytes(), str(path), TENSORS)
+        content = unpickle(read_bytes(path), printable(path), TENSORS)
         if isinstance(content, Mapping) and content:
             scores = _read_official(content, str(path))
         elif isinstance(content, list) and content:
@@ -71,7 +74,10 @@ def read_labels(path: str | PathLike) -> dict[str, int]:
         FileNotFoundError: If there is no such file.
         SkeletonDataError: If it is something else.
     """
-    content = unpickle(Path(path).read_bytes(), str(path))
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no '{printable(path)}'")
+    content = unpickle(read_bytes(path), printable(path))
     try:
         names, labels = content
         return {
@@ -85,13 +91,7 @@ def read_labels(path: str | PathLike) -> dict[str, int]:
 
 
 def _read_npz(path: Path) -> Scores:
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            arrays = {name: content[name] for name in content.files}
-    except Exception as error:  # Whatever damaged bytes trip over.
-        raise SkeletonDataError(
-            f"'{path}' cannot be read: {type(error).__name__}: {error}"
-        ) from error
+    arrays = {name: array[...] for name, array in open_npz(path).items()}
     kind = str(arrays.get('kind'))
     if 'values' not in arrays or kind not in KINDS:
         raise SkeletonDataError(

@@ -21,7 +21,8 @@ class Scores:
         kind (str): ``'logits'``, or ``'probabilities'``, logits after a softmax.
         names (tuple of str, optional): What the samples are called; files that name
             none keep the order of their data set.
-        labels (ndarray, optional): The classes of the samples, :math:`(N)`.
+        labels (ndarray, optional): The classes of the samples, :math:`(N)`; -1 where
+            one is not known.
         source (str, optional): What messages call the scores.
 
     Raises:
@@ -64,7 +65,7 @@ class Scores:
             twice = next(n for n in self.names if n in seen or seen.add(n))  # type: ignore[func-returns-value]
             raise SkeletonDataError(f'{source}: the sample {twice!r} occurs twice')
         if self.labels is not None:
-            bad = (self.labels < 0) | (self.labels >= values.shape[1])
+            bad = (self.labels < -1) | (self.labels >= values.shape[1])
             if bad.any():
                 row = int(np.flatnonzero(bad)[0])
                 raise SkeletonDataError(
