@@ -3,7 +3,6 @@
 import io
 import random
 import sys
-import zipfile
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from pyg_msg3d.data import CheckpointError
 from pyg_msg3d.data.atomic import write_atomically
+from pyg_msg3d.data.errors import printable
+from pyg_msg3d.models.checkpoint import check_weights
+from pyg_msg3d.models.weights_file import load_weights_file
 
 _FORMAT = 1
-
-
-class CheckpointError(Exception):
-    """A checkpoint that cannot be used; the message says which and why."""
 
 
 class Checkpoints:
@@ -26,7 +25,7 @@ class Checkpoints:
 
     Each is written beside its place and moved there once it is complete and on the
     disk, so a crash leaves the former one. A checkpoint is checked before it is used;
-    where the last is damaged, the previous serves.
+    where the last is damaged, the previous serves, and else the best.
 
     Args:
         folder (path): The folder of the run.
@@ -40,7 +39,30 @@ class Checkpoints:
 
     def exist(self) -> bool:
         """Whether there is anything to go on from."""
-        return self.last.exists() or self.previous.exists()
+        return any(path.exists() for path in self._all())
+
+    def _all(self) -> tuple[Path, ...]:
+        return self.last, self.previous, self.best
+
+    def seen(self) -> dict[str, tuple[int, int] | None]:
+        """What tells the checkpoints that are there now from later ones."""
+        found: dict[str, tuple[int, int] | None] = {}
+        for path in self._all():
+            entry = path.stat() if path.exists() else None
+            found[path.name] = (entry.st_ino, entry.st_mtime_ns) if entry else None
+        return found
+
+    def check_unchanged(self, before: dict[str, tuple[int, int] | None]) -> None:
+        """Refuses to go on if another run has written checkpoints in the meantime.
+
+        Raises:
+            CheckpointError: If so.
+        """
+        if before != self.seen():
+            raise CheckpointError(
+                f"Another run has trained in '{printable(self.folder)}' since this one "
+                f'looked there. Start again'
+            )
 
     def save(self, state: dict[str, Any], best: bool) -> None:
         """Writes the last checkpoint, and the best if it is.
@@ -59,14 +81,14 @@ class Checkpoints:
                 file.write(buffer.getbuffer())
 
     def load(self) -> tuple[dict[str, Any], str]:
-        """The last checkpoint, or the previous one if the last is damaged; and what
-        to say of it.
+        """The last checkpoint, or one before it if it is damaged; and what to say of
+        it.
 
         Raises:
-            CheckpointError: If both are.
+            CheckpointError: If all are.
         """
         problems = []
-        for path in (self.last, self.previous):
+        for path in self._all():
             try:
                 state = load_checkpoint(path)
             except (CheckpointError, FileNotFoundError) as error:
@@ -87,37 +109,32 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         FileNotFoundError: If there is none.
         CheckpointError: If it is damaged, or none of ours.
     """
-    if not path.exists():
-        raise FileNotFoundError(f"There is no '{path}'")
-    try:
-        # torch.load does not look at the checksums that torch.save writes.
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise zipfile.BadZipFile(f'{damaged!r} has a wrong checksum')
-        state = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:  # Whatever damaged bytes trip over.
-        first_line = (str(error).splitlines() or [''])[0]
+    state = load_weights_file(path)
+    if not _is_ours(state):
         raise CheckpointError(
-            f"'{path}' ({path.stat().st_size:,} bytes) is damaged or incomplete "
-            f'({type(error).__name__}: {first_line})'
-        ) from error
-    if not isinstance(state, dict) or state.get('pyg_msg3d') != _FORMAT:
-        raise CheckpointError(
-            f"'{path}' is no checkpoint of a training, or one of another version"
+            f"'{printable(path)}' is no checkpoint of a training, or one of another "
+            f'version'
         )
+    check_weights(state['model'], f"'{printable(path)}'")
     return state
+
+
+def _is_ours(state: Any) -> bool:
+    return isinstance(state, dict) and state.get('pyg_msg3d') == _FORMAT
 
 
 def read_notes(path: str | PathLike | None) -> dict[str, Any]:
     """What a checkpoint of ours keeps of the data that it was trained on; of other
-    checkpoints nothing is known."""
+    checkpoints nothing is known.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        CheckpointError: If it is damaged.
+    """
     if path is None:
         return {}
-    try:
-        return load_checkpoint(Path(path))['notes']
-    except CheckpointError:
-        return {}
+    state = load_weights_file(path)
+    return state['notes'] if _is_ours(state) else {}
 
 
 def random_state(device: torch.device) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Whether a model and data fit each other, before anything is trained."""
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -8,13 +9,14 @@ from pyg_msg3d.data import SkeletonDataError
 from pyg_msg3d.models import MSG3D
 
 
-def check_fit(model: MSG3D, dataset: Any, what: str) -> None:
+def check_fit(model: MSG3D, dataset: Any, what: str, labelled: bool = True) -> None:
     r"""Refuses data that a model cannot take.
 
     Args:
         model (MSG3D): The model.
         dataset (Dataset): The clips, as the model gets them.
         what (str): What messages call them.
+        labelled (bool, optional): Whether all clips need labels. (default: :obj:`True`)
 
     Raises:
         SkeletonDataError: If there are no clips, or they have other persons, joints or
@@ -41,14 +43,23 @@ def check_fit(model: MSG3D, dataset: Any, what: str) -> None:
                 f'The {what} data has {got} {name}, but the model takes {expected}. '
                 f'{hint}'
             )
-    bones = getattr(dataset, 'skeleton', skeleton)
+    bones = skeleton
+    with suppress(SkeletonDataError):  # Where data does not tell, the model does.
+        bones = getattr(dataset, 'skeleton', skeleton)
     if not bones.edge_index.equal(skeleton.edge_index):
         raise SkeletonDataError(
             f"The {what} data's skeleton is {bones.name!r}, but the model's is "
             f'{skeleton.name!r}, which has other bones'
         )
     labels = labels_of(dataset)
-    bad = np.flatnonzero((labels < 0) | (labels >= model.num_classes))
+    unknown = np.flatnonzero(labels < 0)
+    if len(unknown) and labelled:
+        raise SkeletonDataError(
+            f'Of the {what} data, {len(unknown)} of {len(labels)} clips have no label, '
+            f'such as {dataset[int(unknown[0])].name!r}; such clips can be predicted '
+            f'alone'
+        )
+    bad = np.flatnonzero(labels >= model.num_classes)
     if len(bad):
         index = int(bad[0])
         raise SkeletonDataError(
@@ -59,8 +70,9 @@ def check_fit(model: MSG3D, dataset: Any, what: str) -> None:
 
 
 def labels_of(dataset: Any) -> np.ndarray:
-    """The labels of a data set; those that do not tell them are read."""
+    """The labels of a data set, -1 where one is not known; data sets that do not tell
+    them are read."""
     labels = getattr(dataset, 'labels', None)
     if labels is None:
-        labels = [int(clip.y) for clip in dataset]
+        labels = [-1 if clip.y is None else int(clip.y) for clip in dataset]
     return np.asarray(labels)

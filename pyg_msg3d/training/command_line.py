@@ -2,7 +2,10 @@
 
 import argparse
 import copy
+import os
+import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import Field, fields
@@ -11,11 +14,13 @@ from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from pyg_msg3d.data import SkeletonDataError
+from pyg_msg3d.data.errors import plain_warnings
 from pyg_msg3d.training.checkpoints import CheckpointError
 from pyg_msg3d.training.settings import Settings
 from pyg_msg3d.training.trainer import Interrupted
 
 T = TypeVar('T')
+_PATIENCE = 5.0  # Seconds.
 
 
 def recipe_argument(
@@ -68,17 +73,25 @@ def collect(arguments: argparse.Namespace, kind: type[T], **more: Any) -> T:
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Ends a command with a message alone where arguments or data are wrong, or it was
-    asked to stop: where a traceback would not help."""
+    asked to stop: where a traceback would not help. Of several processes that find the
+    same wrong, one says so. What was assumed is a line of its own."""
     try:
-        yield
+        with plain_warnings():
+            yield
     except Interrupted:  # It has said so.
         pass
     except (
-        CheckpointError, FileExistsError, FileNotFoundError, FloatingPointError,
-        SkeletonDataError, ValueError,
+        CheckpointError, FloatingPointError, OSError, SkeletonDataError, ValueError,
     ) as error:  # fmt: skip
+        if os.environ.get('RANK', '0') != '0':
+            # If the first process has found it, too, the launcher ends this one now.
+            time.sleep(_PATIENCE)
         print(f'{type(error).__name__}: {error}', file=sys.stderr, flush=True)
         raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        if os.environ.get('RANK', '0') == '0':
+            print('Interrupted', file=sys.stderr, flush=True)
+        raise SystemExit(128 + signal.SIGINT) from None
 
 
 def _add(group: Any, entry: 'Field[Any]', hint: Any, default: Any) -> None:

@@ -22,12 +22,14 @@ from pyg_msg3d.training.world import World
 
 class Step(NamedTuple):
     """What a step came to, over all processes: the mean loss, how many of how many
-    clips were right, and whether some process was asked to stop."""
+    clips were right, whether some process was asked to stop, and whether one finds it
+    time to save."""
 
     loss: float
     correct: int
     clips: int
     stop: bool
+    save: bool = False
 
 
 class Engine:
@@ -84,7 +86,9 @@ class Engine:
         """The model that is tested: the average of weights, if one is kept."""
         return self.model if self.ema is None else self.ema.module
 
-    def step(self, parts: Sequence[Any], lr: float, stop: bool = False) -> Step:
+    def step(
+        self, parts: Sequence[Any], lr: float, stop: bool = False, save: bool = False
+    ) -> Step:
         r"""One step of the optimiser, with the mean gradient over the parts of a batch
         and all processes.
 
@@ -92,6 +96,7 @@ class Engine:
             parts (sequence of Batch): The parts of this process, equally large.
             lr (float): The learning rate.
             stop (bool, optional): Tell all processes that one was asked to stop.
+            save (bool, optional): Tell all processes that it is time to save.
 
         Raises:
             FloatingPointError: If a loss is not finite; the weights stay.
@@ -113,13 +118,18 @@ class Engine:
         clips = sum(batch.y.numel() for batch in parts)
         bad = (~each.isfinite()).sum()
         numbers = [each.mean(), correct, bad]
-        numbers += [torch.tensor(n, device=self.world.device) for n in (clips, stop)]
+        flags = (clips, stop, save)
+        numbers += [torch.tensor(n, device=self.world.device) for n in flags]
         sums = self.world.sum(torch.stack([n.double() for n in numbers])).tolist()
         if sums[2]:
             self._refuse(parts, each)
         self._update()
         return Step(
-            sums[0] / self.world.size, int(sums[1]), int(sums[3]), bool(sums[4])
+            sums[0] / self.world.size,
+            int(sums[1]),
+            int(sums[3]),
+            bool(sums[4]),
+            bool(sums[5]),
         )
 
     def _backward(self, batch: Any, num_parts: int) -> tuple[Tensor, Tensor]:

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,10 @@ from pyg_msg3d.training.sampling import test_loader
 from pyg_msg3d.training.world import World
 
 
+class Stopped(Exception):  # noqa: N818
+    """A test was not finished, because a process was asked to stop."""
+
+
 @torch.no_grad()
 def predict(
     model: Module,
@@ -20,6 +25,7 @@ def predict(
     precision: str = 'float32',
     num_workers: int = 0,
     world: World | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> Scores:
     r"""The scores of every sample of a data set, each computed once by one of the
     processes, in the order of the data set, and the same on all of them.
@@ -37,6 +43,14 @@ def predict(
         precision (str, optional): See :class:`Settings`. (default: :obj:`"float32"`)
         num_workers (int, optional): Processes that load data. (default: :obj:`0`)
         world (World, optional): The processes; by default this one alone.
+        stop (callable, optional): Whether this process was asked to stop; looked at
+            before every batch.
+
+    Returns:
+        The scores, with labels where some are known.
+
+    Raises:
+        Stopped: If one of the processes was asked to stop.
     """
     world = world or World(device=next(model.parameters()).device)
     autocast = Precision(precision, world.device).autocast
@@ -52,15 +66,22 @@ def predict(
     was_training = model.training
     model.eval()
     values, labels, names = [], [], []
+    stopped = False
     for batch in loader:
+        if stop is not None and stop():
+            stopped = True
+            break
         with autocast():
             values.append(_scores(model, as_input(batch.x, model), average).cpu())
-        labels.append(batch.y)
+        unknown = torch.full((len(batch.x),), -1)
+        labels.append(unknown if batch.y is None else batch.y)
         names += batch.name
     model.train(was_training)
 
     mine = (torch.cat(values), torch.cat(labels), names) if values else None
-    shares = world.gather(mine)
+    shares = world.gather('stopped' if stopped else mine)
+    if 'stopped' in [share for share in shares if isinstance(share, str)]:
+        raise Stopped
     found = [share for share in shares if share is not None]
     # Process r has samples r, r + processes, ...
     order = torch.cat(
@@ -68,12 +89,13 @@ def predict(
     ).argsort()
     all_names = [name for share in found for name in share[2]]
     all_names = [all_names[row] for row in order.tolist()]
+    known = torch.cat([share[1] for share in found])[order].numpy().astype(np.int64)
     return Scores(
         torch.cat([share[0] for share in found])[order].numpy(),
         average,
         # Data sets of one's own may have no names, or the same for several samples.
         tuple(all_names) if len(set(all_names)) == len(all_names) else None,
-        torch.cat([share[1] for share in found])[order].numpy().astype(np.int64),
+        known if (known >= 0).any() else None,
         'the test',
     )
 

@@ -85,9 +85,21 @@ class Record:
         """Takes note of all epochs so far, the last of which is new."""
         if not self._writes or not history:
             return
-        lines = ''.join(json.dumps(asdict(epoch)) + '\n' for epoch in history)
         known = {k: v for k, v in asdict(history[-1]).items() if v is not None}
         self._plot('epoch', history[-1].epoch, known)
+        self._write(history)
+
+    def catch_up(self, history: Sequence[Epoch]) -> None:
+        """Writes what the process before this one was killed too early to write."""
+        if not self._writes or not history:
+            return
+        file = self.folder / 'metrics.jsonl'
+        lines = file.read_bytes().count(b'\n') if file.exists() else 0
+        if lines != len(history) or not (self.folder / 'curves.png').exists():
+            self._write(history)
+
+    def _write(self, history: Sequence[Epoch]) -> None:
+        lines = ''.join(json.dumps(asdict(epoch)) + '\n' for epoch in history)
         with self._whatever_the_disk():
             with write_atomically(self.folder / 'metrics.jsonl') as file:
                 file.write(lines.encode())

@@ -120,10 +120,13 @@ def record_result(
     numbers: dict[str, Any],
     classes: tuple[str, ...] = (),
 ) -> None:
-    """Writes a test's scores and what they came to."""
+    """Writes a test's scores and, if there are labels, what they came to."""
     folder.mkdir(parents=True, exist_ok=True)
-    metrics = measure(scores)
     scores.save(folder / 'scores.npz')
+    if scores.labels is None:
+        write_json(folder / 'result.json', numbers)
+        return
+    metrics = measure(scores)
     metrics.save_table(folder / 'classes.csv', classes)
     with suppress(ImportError):  # Pictures are an extra.
         plot_confusion(metrics.confusion, folder / 'confusion.png', classes)

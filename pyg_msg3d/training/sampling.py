@@ -1,5 +1,6 @@
 """Which clips each process reads, in which order, and with which random numbers."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 from torch_geometric.loader import DataLoader
 
-from pyg_msg3d.data.workers import as_helper
+from pyg_msg3d.data.workers import as_helper, num_cores
 from pyg_msg3d.training.world import World
 
 Draw = tuple[int, int]  # A sample's index, and the seed of its augmentation.
@@ -46,13 +47,15 @@ class TrainSampler(Sampler[list[Draw]]):
     ) -> None:
         if batch_size % (world.size * parts):
             raise ValueError(
-                f"'batch_size' counts the clips of all processes and parts, so it must "
-                f'divide by {world.size} processes x {parts} parts (got {batch_size})'
+                f"'batch_size' (--batch-size) counts the clips of all processes and "
+                f'parts, so it must divide by {world.size} processes x {parts} parts '
+                f'(got {batch_size})'
             )
         if num_samples * repeat < batch_size:
             raise ValueError(
                 f'Nothing to train: there are {num_samples} clips x {repeat}, fewer '
-                f'than a batch of {batch_size}'
+                f'than a batch of {batch_size}; choose a smaller batch_size '
+                f'(--batch-size)'
             )
         self.num_samples = num_samples
         self.batch_size = batch_size
@@ -111,6 +114,14 @@ class _Seeded(Dataset):
             generator.set_state(before)
 
 
+def shared_workers(num_workers: int, batches: int) -> int:
+    """How many processes load data for this one, of so many that were asked for: the
+    cores of a machine are shared out over the processes that train on it."""
+    beside = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
+    share = max(1, num_cores() // beside)
+    return min(num_workers, share, batches)
+
+
 def train_loader(
     dataset: Any, sampler: TrainSampler, num_workers: int, pin_memory: bool
 ) -> DataLoader:
@@ -119,7 +130,7 @@ def train_loader(
         _Seeded(dataset),
         batch_sampler=sampler,
         generator=torch.Generator(),  # Dropout's own stays as it is.
-        num_workers=num_workers,
+        num_workers=shared_workers(num_workers, len(sampler)),
         pin_memory=pin_memory,
         worker_init_fn=as_helper(),
     )
@@ -131,11 +142,12 @@ def test_loader(
     """Batches of every sample that is this process's to test: each once, by one
     process, however many there are."""
     share = range(world.rank, len(dataset), world.size)
+    batches = -(-len(share) // batch_size)
     return DataLoader(
         torch.utils.data.Subset(dataset, share),
         batch_size=batch_size,
         generator=torch.Generator(),
-        num_workers=num_workers if len(share) > batch_size else 0,
+        num_workers=shared_workers(num_workers, batches) if batches > 1 else 0,
         pin_memory=pin_memory,
         worker_init_fn=as_helper(),
     )

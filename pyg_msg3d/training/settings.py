@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from math import cos, pi
 from typing import Any, Literal
 
@@ -61,7 +62,11 @@ class Settings:
         'logits', 'what is averaged over several test clips of a sample'
     )
     test_every: int = described(1, 'epochs from one test to the next')
-    save_every: int = described(0, 'steps from one checkpoint to the next; 0: epochs')
+    save_every: int = described(
+        0,
+        'steps from one checkpoint to the next; 0: each epoch, and in between so often '
+        'that a tenth of the time, or ten minutes, are lost at most',
+    )
     num_workers: int = described(0, 'processes that load data, for each that trains')
     tensorboard: bool = described(True, 'write TensorBoard event files')
 
@@ -80,10 +85,7 @@ class Settings:
             value = getattr(self, name)
             _check(value is None or 0 <= value < 1, name, 'in [0, 1)', self)
         _check(self.warm_up < self.epochs, 'warm_up', 'below epochs', self)
-        ordered = all(
-            0 < a < b
-            for a, b in zip(self.milestones, self.milestones[1:], strict=False)
-        )
+        ordered = all(a < b for a, b in pairwise((0, *self.milestones)))
         _check(ordered, 'milestones', 'ascending epochs', self)
         if self.schedule == 'steps' and not self.milestones:
             raise ValueError("Schedule 'steps' needs 'milestones', such as (30, 40)")
@@ -153,7 +155,8 @@ def _plain(value: Any) -> Any:
 def _check(holds: bool, name: str, expected: str, settings: Settings) -> None:
     if not holds:
         raise ValueError(
-            f"'{name}' must be {expected} (got {getattr(settings, name)!r})"
+            f"'{name}' must be {expected} (got {getattr(settings, name)!r}); on a "
+            f'command line, --{name.replace("_", "-")}'
         )
 
 

@@ -1,5 +1,5 @@
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from os import PathLike
@@ -22,12 +22,15 @@ from pyg_msg3d.training.checkpoints import (
     versions,
 )
 from pyg_msg3d.training.checks import check_fit
+from pyg_msg3d.training.data_facts import data_facts, facts_differ
 from pyg_msg3d.training.engine import Engine
 from pyg_msg3d.training.interrupts import Interrupts
-from pyg_msg3d.training.predict import predict
+from pyg_msg3d.training.predict import Stopped, predict
 from pyg_msg3d.training.progress import Progress
 from pyg_msg3d.training.record import Epoch, Record, clear
+from pyg_msg3d.training.run_lock import run_lock
 from pyg_msg3d.training.sampling import TrainSampler, train_loader
+from pyg_msg3d.training.saver import Saver
 from pyg_msg3d.training.settings import Settings
 from pyg_msg3d.training.world import World
 
@@ -64,9 +67,10 @@ class Trainer:
     Raises:
         SkeletonDataError: If the data does not fit the model.
         ValueError: If settings do not fit each other, the processes or the device.
-        FileExistsError: If there is a run in :obj:`run_dir` already.
+        FileExistsError: If there is a run in :obj:`run_dir` already, or one is going
+            on there.
         CheckpointError: If there is nothing usable to resume from, or it was trained
-            with other settings.
+            with other settings, or other clips, labels or another order of them.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class Trainer:
         check_fit(model, train_set, 'training')
         check_fit(model, test_set, 'test')
         self.test_set = test_set
+        self.data = {'train': data_facts(train_set), 'test': data_facts(test_set)}
         self.sampler = TrainSampler(
             len(train_set),  # type: ignore[arg-type]
             settings.batch_size,
@@ -107,6 +112,8 @@ class Trainer:
         self.history: list[Epoch] = []
         self._totals = [0.0, 0.0, 0.0]  # Of this epoch: loss, right ones, seconds.
         self._best = -1.0
+        self._saver = Saver(settings.save_every)
+        self._interrupts = Interrupts()
         self._open(None if run_dir is None else Path(run_dir), resume, overwrite)
 
     @property
@@ -125,14 +132,16 @@ class Trainer:
         Raises:
             FloatingPointError: If a loss is NaN or infinite; the message names the
                 samples of the batch. The checkpoints before stay.
-            Interrupted: If SIGTERM or SIGUSR1 came; everything is saved.
+            Interrupted: If SIGINT, SIGTERM or SIGUSR1 came; everything is saved.
             OSError: If the end of the training could not be saved.
+            FileExistsError: If another run is going on in the folder.
         """
         batch, left = self.settings.batch_size, self.settings.epochs - self.epoch
         clips = self.sampler.num_steps * batch
         with ExitStack() as stack:
             stack.enter_context(_determinism(self.settings.deterministic))
-            interrupts = stack.enter_context(Interrupts())
+            stack.enter_context(self._folder_alone())
+            self._interrupts = stack.enter_context(Interrupts())
             record = stack.enter_context(closing(self._record()))
             progress = stack.enter_context(
                 closing(
@@ -146,13 +155,30 @@ class Trainer:
             if left > 0:
                 progress.say(self._opening)
             while self.epoch < self.settings.epochs:
-                self._train_epoch(interrupts, record, progress)
+                self._train_epoch(record, progress)
                 self._end_epoch(record, progress)
+            record.catch_up(self.history)
         return self.history
 
-    def _train_epoch(
-        self, interrupts: Interrupts, record: Record, progress: Progress
-    ) -> None:
+    @contextmanager
+    def _folder_alone(self) -> Iterator[None]:
+        """Keeps other runs out of the folder, of all processes by the first."""
+        with ExitStack() as stack:
+            problem = None
+            if self.checkpoints is not None and self.world.is_first:
+                try:
+                    stack.enter_context(run_lock(self.checkpoints.folder))
+                    self.checkpoints.check_unchanged(self._found)
+                except (OSError, CheckpointError) as error:
+                    problem = error
+            problem = self.world.share(problem)
+            if problem is not None:
+                raise problem
+            yield
+
+    def _train_epoch(self, record: Record, progress: Progress) -> None:
+        if self.epoch_step == self.sampler.num_steps:
+            return  # It was trained before, and is to be tested.
         self.sampler.start(self.epoch, self.epoch_step)
         batches = iter(self.loader)
         self.engine.model.train()
@@ -161,7 +187,9 @@ class Trainer:
             parts = [next(batches) for _ in range(self.settings.accumulate)]
             lr = self.settings.rate(self.steps, self.sampler.num_steps)
             try:
-                done = self.engine.step(parts, lr, interrupts.received is not None)
+                done = self.engine.step(
+                    parts, lr, self._interrupts.came, self._saver.due(self.steps + 1)
+                )
             except FloatingPointError as error:
                 raise FloatingPointError(
                     f'Epoch {self.epoch + 1}, step {self.epoch_step + 1}: {error}'
@@ -175,21 +203,19 @@ class Trainer:
             progress.advance(done.clips, self.epoch + 1, mean)
             record.step(self.steps, loss=done.loss, lr=lr)
             if done.stop:
-                self._save(progress, must=True)
-                said = (
-                    f'Asked to stop after step {self.epoch_step} of epoch '
-                    f'{self.epoch + 1}; everything is saved. The same command with '
-                    f'--resume auto goes on'
-                )
-                progress.say(said)
-                raise Interrupted(said)
-            every = self.settings.save_every
-            if (
-                every
-                and self.steps % every == 0
-                and self.epoch_step < self.sampler.num_steps
-            ):
+                self._stop(progress)
+            if done.save and self.epoch_step < self.sampler.num_steps:
                 self._save(progress)
+
+    def _stop(self, progress: Progress) -> None:
+        """Ends the training as it was asked to."""
+        self._save(progress, must=True)
+        said = (
+            f'Asked to stop after step {self.epoch_step} of epoch {self.epoch + 1}; '
+            f'everything is saved. The same command with --resume auto goes on'
+        )
+        progress.say(said)
+        raise Interrupted(said)
 
     # The end of an epoch --------------------------------------------------------
 
@@ -200,7 +226,15 @@ class Trainer:
         last = self.epoch + 1 == settings.epochs
         test: dict[str, float] = {}
         if last or (self.epoch + 1) % settings.test_every == 0:
-            test = self._test()
+            # What was trained is not lost, however the test ends.
+            self._save(progress)
+            drawn = random_state(self.world.device)
+            try:
+                test = self._test()
+            except Stopped:
+                # The test begins anew then, with the same random numbers.
+                set_random_state(drawn, self.world.device)
+                self._stop(progress)
         self.history.append(
             Epoch(
                 epoch=self.epoch + 1,
@@ -218,12 +252,14 @@ class Trainer:
         best = test.get('test_accuracy', -1) > self._best
         if best:
             self._best = test['test_accuracy']
+        # Pictures take longer than some lives: first what must not be lost.
+        self._save(progress, best, must=last)
         progress.say(str(self.history[-1]))
         record.epochs(self.history)
-        self._save(progress, best, must=last)
 
     def _test(self) -> dict[str, float]:
-        metrics = measure(self.predict(self.test_set))
+        scores = self._predict(self.test_set, lambda: self._interrupts.came)
+        metrics = measure(scores)
         return {
             'test_loss': metrics.loss,
             'test_accuracy': metrics.top1,
@@ -234,6 +270,11 @@ class Trainer:
     def predict(self, dataset: Dataset) -> Scores:
         """The scores of the model that is tested, as the settings have it; see
         :func:`predict`."""
+        return self._predict(dataset)
+
+    def _predict(
+        self, dataset: Dataset, stop: Callable[[], bool] | None = None
+    ) -> Scores:
         settings = self.settings
         self.engine.agree()
         return predict(
@@ -244,6 +285,7 @@ class Trainer:
             settings.precision,
             settings.num_workers,
             self.world,
+            stop,
         )
 
     # Saving and going on --------------------------------------------------------
@@ -253,6 +295,7 @@ class Trainer:
     ) -> None:
         """Finds where to begin."""
         self.checkpoints = None if run_dir is None else Checkpoints(run_dir)
+        self._found: dict[str, Any] = {}
         if resume == 'auto' and run_dir is None:
             raise ValueError("resume='auto' needs the folder of the run, 'run_dir'")
         self._opening = 'Training from the start'
@@ -271,6 +314,8 @@ class Trainer:
         seed_everything(self.settings.seed + 1000 * self.world.rank)
         if found is not None:
             self._load(*found)
+        if self.checkpoints is not None:
+            self._found = self.checkpoints.seen()
 
     def _find(
         self, resume: str | PathLike | None, overwrite: bool
@@ -287,7 +332,8 @@ class Trainer:
                 f'it (--resume auto), remove it (--overwrite), or choose another '
                 f'folder (--run-dir)'
             )
-        clear(self.checkpoints.folder)
+        with run_lock(self.checkpoints.folder):
+            clear(self.checkpoints.folder)
         return None
 
     def _load(self, state: dict[str, Any], said: str) -> None:
@@ -303,6 +349,10 @@ class Trainer:
             for name, value in state['notes'].items()
             if value != self.notes.get(name)
         ]
+        if 'data' in state:
+            differ += facts_differ(state['data'], self.data)
+        else:
+            said += ', which does not tell what clips it was trained on'
         if differ:
             raise CheckpointError(
                 f'{said}, but it was trained otherwise ({"; ".join(differ)}). Go on '
@@ -320,11 +370,14 @@ class Trainer:
                 f'draws other numbers'
             )
         place = f'epoch {self.epoch + 1}, step {self.epoch_step + 1}'
+        if self.epoch_step == self.sampler.num_steps:
+            place = f'the test of epoch {self.epoch + 1}'
         self._opening = f'{said}: {place}'
 
     def _save(self, progress: Progress, best: bool = False, must: bool = False) -> None:
         if self.checkpoints is None:
             return
+        start = perf_counter()
         states = self.world.gather(random_state(self.world.device))
         problem = None
         if self.world.is_first:
@@ -343,6 +396,8 @@ class Trainer:
             if must:
                 raise OSError(text)
             progress.say(f'{text}, and training goes on')
+        self._found = self.checkpoints.seen()
+        self._saver.saved(perf_counter() - start)
 
     def _state(self, random_states: list[dict[str, Any]]) -> dict[str, Any]:
         return {
@@ -356,6 +411,7 @@ class Trainer:
             'random': random_states,
             'settings': asdict(self.settings),
             'notes': self.notes,
+            'data': self.data,
             'versions': versions(),
         }
 

@@ -71,7 +71,7 @@ def join(device: str | None = None) -> Iterator[World]:
     .. code-block:: python
 
         with join() as world:
-            Trainer(model, train_set, test_set, settings, world).fit()
+            Trainer(model, train_set, test_set, settings, world=world).fit()
 
     Args:
         device (str, optional): ``'cpu'``, or ``'cuda'``, or one GPU such as

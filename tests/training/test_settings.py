@@ -16,6 +16,7 @@ from pyg_msg3d.training import (
     collect,
     plain_errors,
     recipe_argument,
+    saver,
 )
 from pyg_msg3d.training.sampling import TrainSampler, train_loader
 
@@ -214,3 +215,31 @@ def test_plain_errors(capsys):
     assert capsys.readouterr().err == 'ValueError: expected a, got b\n'
     with pytest.raises(KeyError), plain_errors():
         raise KeyError('a defect keeps its traceback')
+
+
+def test_when_to_save(monkeypatch):
+    """After so many steps; or such that little time is lost, and little taken."""
+    clock = [100.0]
+    monkeypatch.setattr(saver, 'perf_counter', lambda: clock[0])
+    every = saver.Saver(3)
+    assert [every.due(step) for step in range(1, 7)] == [False, False, True] * 2
+    some = saver.Saver(0)
+    assert some.due(1)  # Who knows how long this process lives.
+    some.saved(0.1)
+    assert not some.due(2)
+    clock[0] += 1.99
+    assert not some.due(3)  # A twentieth of the time would be too much.
+    clock[0] += 0.02
+    assert some.due(4)
+    clock[0] = 200.0
+    some.saved(0.1)
+    clock[0] += 9.9
+    assert not some.due(5)
+    clock[0] += 0.2
+    assert some.due(6)  # A tenth of what this process has lived.
+    clock[0] = 100_000.0
+    some.saved(0.1)
+    clock[0] += 599
+    assert not some.due(7)
+    clock[0] += 2
+    assert some.due(8)
