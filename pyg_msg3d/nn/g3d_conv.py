@@ -89,8 +89,9 @@ class G3DConv(MultiScaleMessagePassing):
           :math:`T' = \lfloor (T + 2 p - (\tau - 1) d - 1) / s \rfloor + 1`
 
     Raises:
-        ValueError: If the parts of the graph do not fit each other or the number
-            of scales, or no window fits into a clip.
+        ValueError: If the parts of the graph do not fit each other, the features or
+            the number of scales, or no window fits into a clip.
+        TypeError: If features or weights are no real numbers, or indices are.
     """
 
     def __init__(
@@ -161,7 +162,8 @@ class G3DConv(MultiScaleMessagePassing):
         edge_weight: OptTensor = None,
     ) -> Tensor:
         """Runs the convolution; shapes as above."""
-        if x.dim() < 3 or self.window.count(x.size(-3)) < 1:
+        self._check_features(x, self.in_channels, self.window)
+        if self.window.count(x.size(-3)) < 1:
             raise ValueError(
                 f'Expected features of shape [*, frames, joints, channels] with at '
                 f'least {self.window.span - 2 * self.window.padding} frames for '

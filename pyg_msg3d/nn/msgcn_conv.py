@@ -50,8 +50,9 @@ class MSGCNConv(MultiScaleMessagePassing):
         - **output:** node features :math:`(*, V, C_{out})`
 
     Raises:
-        ValueError: If the parts of the graph do not fit each other or the number
-            of scales.
+        ValueError: If the parts of the graph do not fit each other, the features or
+            the number of scales.
+        TypeError: If features or weights are no real numbers, or indices are.
     """
 
     def __init__(

@@ -14,6 +14,7 @@ from pyg_msg3d.ops import (
     Window,
     aggregate,
     check_backend,
+    check_edges,
     choose_backend,
     multi_scale_product,
     to_matrix,
@@ -101,6 +102,7 @@ class MultiScaleMessagePassing(MessagePassing):
         windows :math:`(*, T, V, C)` to :math:`(*, T', V', C')`. Without
         ``num_targets``, targets are the sources: :math:`V`, over windows
         :math:`\tau V`."""
+        self._check_features(x, self.lin.in_channels, window)
         self.lin.materialize(x)
         weight = self.lin.weight
         num_sources = x.size(-2) * (window.size if window else 1)
@@ -123,7 +125,9 @@ class MultiScaleMessagePassing(MessagePassing):
             self._check_matrix(edge_index, num_sources, num_targets)
             return multi_scale_product(x, weight, edge_index, window)
         else:
-            self._check_edges(edge_index, edge_type, edge_weight)
+            self._check_edges(
+                edge_index, edge_type, edge_weight, num_sources, num_targets
+            )
 
         (source, target), k = edge_index, self.num_scales
         num_slots = num_sources * k
@@ -163,6 +167,22 @@ class MultiScaleMessagePassing(MessagePassing):
     def message_and_aggregate(self, adj_t: Adj, x: OptPairTensor) -> Tensor:
         return torch_sparse_product(adj_t, x[0])
 
+    def _check_features(
+        self, x: Tensor, channels: int, window: Window | None = None
+    ) -> None:
+        axes = 'nodes, channels' if window is None else 'frames, nodes, channels'
+        if not x.is_floating_point():
+            raise TypeError(
+                f'{self.__class__.__name__} expects features as real numbers (got '
+                f'{x.dtype}); x.float() makes them so'
+            )
+        if x.dim() < (2 if window is None else 3) or channels not in (-1, x.size(-1)):
+            shown = '' if channels == -1 else f' with {channels} channels'
+            raise ValueError(
+                f'{self.__class__.__name__} expects features [*, {axes}]{shown} (got '
+                f'{list(x.shape)})'
+            )
+
     # Forms of the graph -------------------------------------------------------
 
     def _takes_sparse_tensor(self) -> bool:
@@ -201,7 +221,12 @@ class MultiScaleMessagePassing(MessagePassing):
             )
 
     def _check_edges(
-        self, edge_index: Tensor, edge_type: OptTensor, edge_weight: OptTensor
+        self,
+        edge_index: Tensor,
+        edge_type: OptTensor,
+        edge_weight: OptTensor,
+        num_sources: int,
+        num_targets: int,
     ) -> None:
         if edge_index.dim() != 2 or edge_index.size(0) != 2:
             raise ValueError(
@@ -213,20 +238,8 @@ class MultiScaleMessagePassing(MessagePassing):
                 f"Expected 'edge_type', the scale of each edge, since there are "
                 f'{self.num_scales} scales; pyg_msg3d.graph.disentangle returns it'
             )
-        for name, value in (('edge_type', edge_type), ('edge_weight', edge_weight)):
-            if value is not None and value.shape != edge_index.shape[1:]:
-                raise ValueError(
-                    f"Expected '{name}' of shape [{edge_index.size(1)}], one entry "
-                    f'per edge (got {list(value.shape)})'
-                )
-        # Reading the largest scale makes a GPU wait, and compiled code break.
-        if edge_index.is_cuda or torch.compiler.is_compiling():
-            return
-        if edge_type is not None and edge_type.numel() > 0:
-            highest = int(edge_type.max())
-            if highest >= self.num_scales or int(edge_type.min()) < 0:
-                raise ValueError(
-                    f"'edge_type' must lie in 0 to {self.num_scales - 1}, for "
-                    f'num_scales={self.num_scales} (got scales up to {highest}); '
-                    f'build the graph with the same number of scales'
-                )
+        source, target = edge_index
+        check_edges(
+            source, target, edge_type, edge_weight, num_sources, num_targets,
+            self.num_scales,
+        )  # fmt: skip

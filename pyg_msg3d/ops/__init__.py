@@ -12,7 +12,7 @@ from pyg_msg3d.ops.collapse import collapse_windows, window_moments
 from pyg_msg3d.ops.factored import combine, sum_windows
 from pyg_msg3d.ops.linear import linear
 from pyg_msg3d.ops.multi_scale import multi_scale_product
-from pyg_msg3d.ops.scale_graph import ScaleGraph
+from pyg_msg3d.ops.scale_graph import ScaleGraph, check_edges
 from pyg_msg3d.ops.window import Window
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     'Window',
     'aggregate',
     'check_backend',
+    'check_edges',
     'choose_backend',
     'collapse_windows',
     'combine',

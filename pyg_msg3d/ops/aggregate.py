@@ -14,7 +14,7 @@ from pyg_msg3d.ops.backends.torch_sparse import (
     aggregate_torch_sparse,
     check_torch_sparse,
 )
-from pyg_msg3d.ops.scale_graph import ScaleGraph
+from pyg_msg3d.ops.scale_graph import ScaleGraph, check_edges
 from pyg_msg3d.ops.window import Window
 
 Aggregate = Callable[[Tensor, Tensor, Tensor, Tensor, int], Tensor]
@@ -88,13 +88,15 @@ def aggregate(
         - **output:** :math:`(*, S', C)`, over windows :math:`(*, T', S', C)`
 
     Raises:
-        ValueError: If there is no such backend.
+        ValueError: If there is no such backend, or an edge refers to a node that there
+            is not.
         RuntimeError: If the named backend cannot run on this input; the message
             says why.
     """
     if weight is None:
         weight = x.new_ones(source.numel())
     num_sources = x.size(-2) * (window.size if window else 1)
+    check_edges(source, target, None, weight, num_sources, num_targets)
     if backend == 'auto':
         backend = choose_backend(x, source.numel(), num_sources * num_targets)
     check_backend(backend, x)

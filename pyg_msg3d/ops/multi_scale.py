@@ -57,20 +57,44 @@ def multi_scale_product(
         - **graph:** :math:`(S', V K)`, over windows :math:`(S', \tau V K)`
         - **output:** :math:`(*, S', C')`, over windows :math:`(*, T', S', C')`
     """
+    _check_shapes(x, weight, graph, window)
     x, weight = as_autocast(x), as_autocast(weight)
     inner = 2 if window is None else 3
     items = x.reshape(-1, *x.shape[-inner:])
     if isinstance(graph, ScaleGraph):
-        if window is not None:
-            raise ValueError(
-                'Expected a full matrix over windows, or edges without a window '
-                '(got edges and a window)'
-            )
         edge_weight = graph.weight.to(x.dtype)
         out = _sparse(items, weight, edge_weight, graph.indices, graph.sizes, kernel)
     else:
         out = _dense(items, weight, graph.to(x.dtype), list(window or ()))
     return out.view(*x.shape[:-inner], *out.shape[1:])
+
+
+def _check_shapes(
+    x: Tensor, weight: Tensor, graph: Tensor | ScaleGraph, window: Window | None
+) -> None:
+    """Refuses what does not fit, before anything is read."""
+    if isinstance(graph, ScaleGraph) and window is not None:
+        raise ValueError(
+            'Expected a full matrix over windows, or edges without a window '
+            '(got edges and a window)'
+        )
+    if weight.dim() != 2 or weight.size(1) != x.size(-1):
+        raise ValueError(
+            f'Expected maps of {x.size(-1)} channels, as the features have (got '
+            f'{list(weight.shape)})'
+        )
+    num_sources = x.size(-2) * (window.size if window else 1)
+    if isinstance(graph, ScaleGraph):
+        fits, slots = graph.num_sources == num_sources, graph.num_scales * num_sources
+    else:
+        slots = graph.size(-1)
+        fits = graph.dim() == 2 and slots > 0 and slots % num_sources == 0
+    if not fits or weight.size(0) % (slots // num_sources):
+        shown = graph.sizes if isinstance(graph, ScaleGraph) else list(graph.shape)
+        raise ValueError(
+            f'Expected a graph of {num_sources} sources, with as many scales as the '
+            f'{list(weight.shape)} maps (got {shown})'
+        )
 
 
 # One chunk after the other ---------------------------------------------------------

@@ -313,15 +313,27 @@ def test_refused_graphs():
         conv(x, edge_index)
     with pytest.raises(ValueError, match=r"'edge_weight' of shape \[\d+\].*got \[3\]"):
         conv(x, edge_index, edge_type, weight[:3])
-    with pytest.raises(ValueError, match='0 to 2.*scales up to 4'):
+    with pytest.raises(
+        ValueError, match='to scale 4, but num_scales are 3, numbered 0'
+    ):
         conv(x, *disentangle(BONES, V, 5))
     with pytest.raises(ValueError, match=r'\[5, 15\].*got \[5, 5\]'):
         conv(x, torch.eye(5, dtype=torch.float64))
     with pytest.raises(ValueError, match=r'\[2, num_edges\]'):
         conv(x, edge_index[0], edge_type, weight)
-    with pytest.raises(IndexError):
+    with pytest.raises(ValueError, match="to node 4, but the features' nodes are 3"):
         conv(x[..., :3, :], edge_index, edge_type, weight)
+    with pytest.raises(TypeError, match="'edge_type' as whole numbers.*The order of"):
+        conv(x, edge_index, weight, edge_type)
+    with pytest.raises(TypeError, match="'edge_weight' as real numbers"):
+        conv(x, edge_index, edge_type, edge_type)
+    with pytest.raises(TypeError, match=r'features as real numbers .got torch.int64'):
+        conv(x.long(), edge_index, edge_type, weight)
+    with pytest.raises(ValueError, match=r'channels. with 6 channels .got .*, 5'):
+        conv(x[..., :5], edge_index, edge_type, weight)
     conv, edges, x = g3d((4, 6))
+    with pytest.raises(ValueError, match='frames, nodes, channels'):
+        conv(x[0, 0], *edges)
     with pytest.raises(ValueError, match='at least 1 frames'):
         conv(x[:, :0], *edges)
 
