@@ -7,7 +7,9 @@ them, pickles of MMAction2 and PYSKL, arrays of the authors or of CTR-GCN,
 Kinetics-skeleton, NW-UCLA, OpenPose's frames, or a folder of your own with labels.csv.
 
 Prints counts per class and split, lengths, persons, missing joints and broken files;
-draws them, and animates a sample of some classes.
+draws them, and animates a sample of some classes. What files leave open is asked for,
+or assumed and said; --layout, --coordinates, --first-label and --skeleton settle it.
+Without a known skeleton, joints are drawn without bones.
 """
 
 import argparse
@@ -21,14 +23,16 @@ import torch
 from tqdm import tqdm
 
 from pyg_msg3d.data import SkeletonDataError
-from pyg_msg3d.datasets import skeleton_of
+from pyg_msg3d.data.errors import plain_warnings, printable
 from pyg_msg3d.io import Reader, SkeletonSequence, read
+from pyg_msg3d.skeletons import Skeleton, guess_skeleton, skeleton
 from pyg_msg3d.visualize import animate
 
 mpl.use('Agg')  # Files only; works without a screen.
 import matplotlib.pyplot as plt
 
 _MOST_NAMED = 10
+COORDINATES = ('xy', 'xyz', 'xyc', 'xyzc')
 
 
 def main() -> None:
@@ -36,22 +40,34 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('path', type=Path)
+    parser.add_argument('--layout', help='dimensions of arrays, such as MTVC or CTVM')
+    parser.add_argument(
+        '--coordinates', choices=COORDINATES, help='numbers of a joint in arrays'
+    )
+    parser.add_argument('--first-label', type=int, help='number of the first class')
+    parser.add_argument('--skeleton', help='a name; by default that of the format')
     parser.add_argument('--limit', type=int, help='look at so many, chosen at random')
     parser.add_argument('--samples', type=int, default=3, help='how many to animate')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--run-dir', type=Path, default=Path('runs/inspect'))
     args = parser.parse_args()
+    with plain_warnings():
+        inspect(args)
 
+
+def inspect(args: argparse.Namespace) -> None:
+    """Looks at recordings, prints and draws what they hold."""
     try:
-        reader = read(args.path)
-    except (FileNotFoundError, SkeletonDataError) as error:
+        reader = read(args.path, args.layout, args.coordinates, args.first_label)
+        known = None if args.skeleton is None else skeleton(args.skeleton)
+    except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error)) from None
-    print(f'{args.path}: {reader.format}, {len(reader):,} recordings')
+    print(f'{printable(args.path)}: {reader.format}, {len(reader):,} recordings')
     order = random.Random(args.seed).sample(range(len(reader)), len(reader))
     if reader.splits:
         sizes = (f'{split} {len(names):,}' for split, names in reader.splits.items())
         print(f'Splits: {", ".join(sizes)}')
-    found = Findings(reader)
+    found = Findings(reader, known)
     for index in tqdm(sorted(order[: args.limit]), unit='recordings', disable=None):
         found.look_at(index)
     found.print()
@@ -64,16 +80,19 @@ def main() -> None:
     examples = {found.labels[index]: index for index in order if index in found.labels}
     for index in list(examples.values())[: args.samples]:
         sequence = reader[index]
-        path = args.run_dir / f'{Path(sequence.name).name}.gif'
-        show(sequence, found.class_name(sequence.label), path)
+        name = printable(sequence.name, 100).replace('/', '_').replace('\\', '_')
+        path = args.run_dir / f'{name}.gif'
+        bones = found.skeleton(*sequence.keypoints.shape[2:])
+        show(sequence, bones, found.class_name(sequence.label), path)
         print(f'          {path}, {found.class_name(sequence.label)}')
 
 
 class Findings:
     """What a data set holds."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, known: Skeleton | None) -> None:
         self.reader = reader
+        self.known = known
         self.split_of = {
             name: split for split, names in reader.splits.items() for name in names
         }
@@ -109,12 +128,22 @@ class Findings:
         self.missing[joints] = self.missing.get(joints, 0) + lacking
         self.bodies[joints] += len(bodies)
 
+    def skeleton(self, joints: int, dims: int) -> Skeleton | None:
+        """That of recordings of so many joints, if anybody can tell."""
+        for candidate in (self.known, self.reader.skeleton):
+            if candidate is not None and skeleton(candidate).num_joints == joints:
+                return skeleton(candidate)
+        try:
+            return guess_skeleton(joints, dims)
+        except SkeletonDataError:
+            return None
+
     def class_name(self, label: int | None) -> str:
         """What messages call a class."""
         if label is None:
             return 'no label'
         names = self.reader.classes
-        return names[label] if label < len(names) else f'class {label}'
+        return printable(names[label]) if label < len(names) else f'class {label}'
 
     def counts(self) -> tuple[list[str], list[str], np.ndarray]:
         """Classes, splits, and the numbers of recordings [classes, splits]."""
@@ -141,7 +170,7 @@ class Findings:
         if len(self.broken) > _MOST_NAMED:
             print(f'    ... and {len(self.broken) - _MOST_NAMED:,} more')
         for path in self.empty[:_MOST_NAMED]:
-            print(f'    nobody in {path}')
+            print(f'    nobody in {printable(path)}')
         if not self.frames:
             return
         for (joints, dims), count in self.shapes.most_common():
@@ -170,11 +199,9 @@ class Findings:
 
     def missing_joints(self) -> tuple[list[str], np.ndarray, int]:
         """Joints, how many bodies lack each, and how many bodies there are."""
-        joints = self.shapes.most_common(1)[0][0][0]
-        try:
-            names = list(skeleton_of(joints).joints)
-        except SkeletonDataError:
-            names = [str(joint) for joint in range(joints)]
+        joints, dims = self.shapes.most_common(1)[0][0]
+        known = self.skeleton(joints, dims)
+        names = [*known.joints] if known else [str(joint) for joint in range(joints)]
         return names, self.missing[joints], self.bodies[joints]
 
     def draw(self, path: Path) -> None:
@@ -200,6 +227,7 @@ class Findings:
         )
         axes[2].set_title('bodies at a time, at most')
         axes[3].barh(joints, 100 * missing / bodies)
+        axes[3].set_xlim(0, max(1, 110 * (missing / bodies).max()))
         axes[3].set_title('bodies that lack a joint [%]')
         for ax in (axes[0], axes[3]):
             ax.invert_yaxis()
@@ -208,13 +236,15 @@ class Findings:
         plt.close(fig)
 
 
-def show(sequence: SkeletonSequence, title: str, path: Path) -> None:
+def show(
+    sequence: SkeletonSequence, bones: Skeleton | None, title: str, path: Path
+) -> None:
     """Animates a recording."""
     x = torch.from_numpy(sequence.keypoints.copy())
     if x.size(-1) == 2:
         x[..., 1] *= -1  # In images, y points down.
     step = -(-x.size(1) // 60)  # No more than 60 frames.
-    animate(x[:, ::step], skeleton_of(x.size(2)), path, title)
+    animate(x[:, ::step], bones, path, title)
 
 
 if __name__ == '__main__':

@@ -17,7 +17,7 @@ _COLOURS = ('tab:blue', 'tab:orange', 'tab:green', 'tab:red')
 
 def animate(
     x: Tensor,
-    skeleton: Skeleton,
+    skeleton: Skeleton | None,
     path: str | PathLike,
     title: str = '',
     fps: int = 15,
@@ -28,7 +28,7 @@ def animate(
         x (Tensor): The joints ``[persons, frames, joints, channels]``, the first two
             channels to the side and up; a third is depth. Zero joints, which were not
             seen, are left out.
-        skeleton (Skeleton): The skeleton.
+        skeleton (Skeleton or None): The skeleton; without one, joints alone are drawn.
         path (path): The file to write, ending in ``.gif``.
         title (str, optional): A line above the picture.
         fps (int, optional): Frames per second.
@@ -86,13 +86,13 @@ def contact_sheet(
 def draw_frame(
     ax: 'Axes',
     joints: Tensor,
-    skeleton: Skeleton,
+    skeleton: Skeleton | None,
     limits: tuple[np.ndarray, np.ndarray],
 ) -> None:
     """Draws the persons of one frame, ``[persons, joints, channels]``."""
     for person, colour in zip(joints.numpy(), _COLOURS, strict=False):
         seen = (person != 0).any(-1)
-        for u, v in skeleton.bones:
+        for u, v in skeleton.bones if skeleton is not None else ():
             if seen[u] and seen[v]:
                 ax.plot(*person[[u, v], :2].T, color=colour, linewidth=1.5)
         ax.scatter(person[seen, 0], person[seen, 1], color=colour, s=4)

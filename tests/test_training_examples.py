@@ -242,3 +242,52 @@ def test_demo_example(tmp_path):
     assert 'Seed 0, tested: top-1' in out
     assert len(list(tmp_path.glob('*.gif'))) == 13
     assert (tmp_path / 'curves.png').is_file()
+
+
+def test_small_data_of_unknown_joints_by_default(tmp_path, monkeypatch, capsys):
+    """Batch, warm-up and persons follow from it; bones are asked for."""
+    rng = np.random.default_rng(0)
+    lines = ['file,label,split']
+    for number in range(7):
+        np.save(tmp_path / f'{number}.npy', rng.normal(size=(2, 20, 7, 3)))
+        lines.append(
+            f'{number}.npy,{"ab"[number % 2]},{"test" if number > 4 else "train"}'
+        )
+    (tmp_path / 'labels.csv').write_text('\n'.join(lines))
+    train = ['train_folder.py', monkeypatch, capsys, '--data', tmp_path, '--frames', 8,
+             '--run-dir', tmp_path / 'run', '--epochs', 2, *SMALL]  # fmt: skip
+    said = refused(*train)
+    assert 'No skeleton of the catalogue has 7 joints' in said
+    assert '--bones 0-1,1-2' in said
+    bones = ['--bones', '0-1,1-2,2-3,3-4,4-5,5-6']
+    out = run(*train, *bones)
+    assert '5 clips train, 2 test' in out
+    arguments = json.loads((tmp_path / 'run/arguments.json').read_text())
+    assert (arguments['batch_size'], arguments['warm_up']) == (5, 0)
+    assert arguments['model']['num_persons'] == 2
+    said = refused(*train, *bones, '--overwrite', '--batch-size', 9)
+    assert 'choose a smaller batch_size (--batch-size)' in said
+    said = refused(*train, *bones, '--overwrite', '--warm-up', 9)
+    assert 'on a command line, --warm-up' in said
+
+
+def test_pixels_without_an_images_size(tmp_path, monkeypatch, capsys):
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / 'a.npy', rng.uniform(0, 400, (20, 17, 2)))
+    (tmp_path / 'labels.csv').write_text('file,label,split\na.npy,x,train\n')
+    train = ['train_folder.py', monkeypatch, capsys, '--data', tmp_path, '--frames', 8,
+             '--run-dir', tmp_path / 'run', '--epochs', 1, *SMALL,
+             '--test-split', 'train']  # fmt: skip
+    assert '--image-size' in refused(*train)
+    assert '1 clips train' in run(*train, '--image-size', '480,640')
+
+
+def test_benchmarks_leave_the_records_alone(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(ROOT / 'benchmarks'))
+    monkeypatch.chdir(tmp_path)
+    import runner
+
+    parser = runner.parser('', 'table.csv')
+    assert parser.parse_args([]).output.parts[:2] == ('runs', 'benchmarks')
+    records = ROOT / 'benchmarks/results/table.csv'
+    assert parser.parse_args(['--record']).output == records
