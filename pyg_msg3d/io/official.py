@@ -52,7 +52,6 @@ class OfficialReader(Reader):
         else:
             files = [self.path]
         self._arrays: list[StoredArray] = []
-        places: list[str] = []
         self._places: list[tuple[int, int]] = []
         self._labels: list[int | None] = []
         self.names, self.splits = [], {}
@@ -71,15 +70,16 @@ class OfficialReader(Reader):
                     f'{len(names)} names'
                 )
             self._places += [(len(self._arrays), index) for index in range(len(names))]
-            places += [
-                printable(f'{file}: clip {index}') for index in range(len(names))
-            ]
             self._arrays.append(array)
             self.names += names
             self._labels += labels
             self.splits[split] = names
-        check_unique(self.names, places.__getitem__)
+        check_unique(self.names, self._place)
         self.skeleton = _SKELETONS.get(self._arrays[0].shape[3])
+
+    def _place(self, index: int) -> str:
+        which, place = self._places[index]
+        return printable(f'{self._arrays[which].path}: clip {place}')
 
     def read(self, index: int) -> SkeletonSequence:
         """Reads one clip."""
