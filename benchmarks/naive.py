@@ -9,7 +9,6 @@ from torch.nn import Module
 
 from pyg_msg3d import MSG3D
 from pyg_msg3d.nn import MSTCN, G3DBlock, MSGCNBlock, ScaleAdjacency
-from pyg_msg3d.ops import ScaleGraph
 
 
 class Naive(Module):
@@ -35,14 +34,9 @@ class Naive(Module):
 
 def adjacency(module: ScaleAdjacency) -> Tensor:
     """One matrix per scale ``[K, S', S]``, residual included."""
-    graph = module()
     num_sources, num_targets, k = module.sizes
-    if isinstance(graph, ScaleGraph):
-        matrix = graph.weight.new_zeros(k, num_targets, num_sources)
-        return matrix.index_put(
-            (graph.scale, graph.target, graph.source), graph.weight, accumulate=True
-        )
-    return graph.view(num_targets, num_sources, k).permute(2, 0, 1)
+    matrix = module().full().weight
+    return matrix.view(num_targets, num_sources, k).permute(2, 0, 1)
 
 
 def expanded(factors: Tensor, tau: int) -> Tensor:

@@ -6,10 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import Dropout, Linear, Module, ModuleList
+from torch_geometric.data import Data
 
 from pyg_msg3d.data import CheckpointError
 from pyg_msg3d.models.checkpoint import name_of, read_checkpoint
 from pyg_msg3d.nn import BatchNorm, STGCBlock, fuse
+from pyg_msg3d.ops import policy
 from pyg_msg3d.skeletons import Skeleton, skeleton
 
 
@@ -52,10 +54,13 @@ class MSG3D(Module):
             (default: :obj:`"sym"`)
         dropout (float, optional): Dropout before the classifier.
             (default: :obj:`0.`)
+        backend (str, optional): What adds messages up, see
+            :func:`pyg_msg3d.ops.scale_sum`. (default: :obj:`"auto"`)
 
     Shapes:
         - **input:** :math:`(N, M, T, V, C)`: clips, persons, frames, joints,
-          channels
+          channels; or a PyG batch of such clips, or one
+          :class:`~pyg_msg3d.data.SkeletonData`
         - **output:** :math:`(N, \mathrm{num\_classes})`
 
     Raises:
@@ -76,6 +81,7 @@ class MSG3D(Module):
         residual: str | None = 'dense',
         normalization: str = 'sym',
         dropout: float = 0.0,
+        backend: str = 'auto',
     ) -> None:
         super().__init__()
         self.skeleton = _look_up(skeleton)
@@ -103,6 +109,9 @@ class MSG3D(Module):
         }
 
         num_joints = self.skeleton.num_joints
+        with torch.device('cpu'):
+            # Even where the model itself is on no device: bones are known.
+            bones = self.skeleton.edge_index
         self.data_norm = BatchNorm(num_persons * num_joints * in_channels)
         self.blocks = ModuleList()
         for i, width in enumerate(channels):
@@ -113,7 +122,7 @@ class MSG3D(Module):
                     # MS-TCN on: a later MS-GCN keeps the width of its input.
                     width if i == 0 else channels[i - 1],
                     width,
-                    self.skeleton.edge_index,
+                    bones,
                     num_joints,
                     gcn_scales,
                     g3d_scales,
@@ -124,6 +133,7 @@ class MSG3D(Module):
                     hidden_channels=width if i == 0 else None,
                     normalization=normalization,
                     residual=residual,
+                    backend=backend,
                 )
             )
         self.dropout = Dropout(dropout)
@@ -197,47 +207,73 @@ class MSG3D(Module):
             if module is not self and reset is not None:
                 reset()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor | Data) -> Tensor:
         """Classifies clips; shapes as above."""
-        self._check_input(x)
+        return self.classifier(self.dropout(self.features(x)))
+
+    def features(self, x: Tensor | Data) -> Tensor:
+        r"""What the classifier sees: an embedding of each clip
+        :math:`(N, C^{\prime})`, for clips as :meth:`forward` takes them."""
+        x = self._clips(x)
         n, m, t, v, c = x.shape
         # [N, M, T, V, C] -> [N, T, M V C] and back: each (person, joint, channel)
         # is normalised over clips and frames.
         x = self.data_norm(x.transpose(1, 2).reshape(n, t, m * v * c))
         x = x.view(n, t, m, v, c).transpose(1, 2).reshape(n * m, t, v, c)
-        x = self._features(x).view(n, m, -1).mean(dim=1)
-        return self.classifier(self.dropout(x))
+        return self._through_blocks(x).unflatten(0, (n, m)).mean(dim=1)
 
-    def _features(self, x: Tensor) -> Tensor:
+    def _through_blocks(self, x: Tensor) -> Tensor:
         """``[B, T, V, C]`` to the features of a person in a clip ``[B, C']``."""
         inference = not (self.training or torch.is_grad_enabled())
         if x.device.type == 'cpu' and inference and not torch.compiler.is_compiling():
-            # Some at a time, so that memory does not grow with the batch.
-            width = self.arguments['channels'][0] * x.element_size()
-            size = max(1, _PART_BYTES // max(1, x[0, ..., 0].numel() * width))
+            size = policy.clips_at_a_time(x, self.arguments['channels'][0])
             if size < x.size(0):
-                return torch.cat([self._features(part) for part in x.split(size)])
+                parts = [self._through_blocks(part) for part in x.split(size)]
+                return torch.cat(parts)
         for block in self.blocks:
             x = block(x)
         return x.mean(dim=(1, 2))
 
-    def _check_input(self, x: Tensor) -> None:
-        expected = (self.num_persons, self.skeleton.num_joints, self.in_channels)
+    def _clips(self, x: Tensor | Data) -> Tensor:
+        """The clips of a PyG batch, or of one clip alone, or as they are; checked."""
+        if not isinstance(x, Tensor):
+            x = x.x if x.x.dim() == 5 else x.x.unsqueeze(0)
+        joints, channels = self.skeleton.num_joints, self.in_channels
+        expected = (self.num_persons, joints, channels)
+        wanted = (
+            f'clips of shape [clips, {expected[0]} persons, frames, {joints} joints of '
+            f'{self.skeleton.name!r}, {channels} channels]'
+        )
         if x.dim() != 5 or (x.size(1), x.size(3), x.size(4)) != expected:
-            raise ValueError(
-                f'Expected clips of shape [clips, {expected[0]} persons, frames, '
-                f'{expected[1]} joints of {self.skeleton.name!r}, {expected[2]} '
-                f'channels] (got {list(x.shape)})'
+            hint = ''
+            if x.dim() == 5 and x.size(2) == joints != x.size(3):
+                hint = ': frames and joints look swapped, x.transpose(2, 3) mends that'
+            elif x.dim() == 5 and (x.size(1), x.size(3)) == (channels, joints):
+                hint = (
+                    ": that is the authors' layout [clips, channels, frames, joints, "
+                    'persons], x.permute(0, 4, 2, 3, 1) makes it ours'
+                )
+            elif x.dim() == 4 and (x.size(2), x.size(3)) == expected[1:]:
+                hint = ': one dimension is missing; x.unsqueeze(0) is one clip'
+            raise ValueError(f'Expected {wanted} (got {list(x.shape)}){hint}')
+        if not x.is_floating_point():
+            raise TypeError(
+                f'Expected {wanted} as real numbers (got {x.dtype}); x.float() makes '
+                f'them so'
             )
+        if x.size(2) == 0:
+            raise ValueError(f'Expected {wanted} of at least one frame (got none)')
+        if x.size(0) == 0 and self.training:
+            raise ValueError(
+                'Expected at least one clip in training, whose statistics '
+                'normalise it (got none)'
+            )
+        return x
 
     def extra_repr(self) -> str:
         """What a printed model says of it."""
         return f'{self.skeleton}, num_classes={self.num_classes}'
 
-
-# Bytes of the first block's features at a time, in inference on CPUs: fewer are slower,
-# more are not faster.
-_PART_BYTES = 1 << 24
 
 # ``skeleton`` is an argument's name inside the class.
 _look_up = skeleton

@@ -3,9 +3,10 @@ from torch import Tensor
 from torch.nn import Module, Parameter
 from torch.nn.functional import pad
 
-from pyg_msg3d.ops import ScaleGraph, choose_backend
+from pyg_msg3d.graph import ScaleGraph
+from pyg_msg3d.ops import chosen
 
-_EDGES = ScaleGraph._fields[:-3]
+_INDICES = ScaleGraph._fields[1:-3]
 
 
 class ScaleAdjacency(Module):
@@ -26,12 +27,11 @@ class ScaleAdjacency(Module):
             :math:`S` targets is learned.
 
     Returns of a call:
-        What an operator takes as its graph: a full matrix :math:`(S', S K)`, or
-        without a residual, where a sparse product is faster, a
-        :class:`~pyg_msg3d.ops.ScaleGraph`.
+        A :class:`~pyg_msg3d.graph.ScaleGraph`: with a residual a full matrix, else
+        edges, sorted.
     """
 
-    matrix: Tensor
+    weight: Tensor
     residual: Parameter | None
 
     def __init__(
@@ -46,15 +46,17 @@ class ScaleAdjacency(Module):
     ) -> None:
         super().__init__()
         self.sizes = num_sources, num_targets, num_scales
-        source, target = edge_index
-        graph = ScaleGraph.build(source, target, edge_type, edge_weight, *self.sizes)
-        # The graph comes from the skeleton, so it stays out of checkpoints.
-        if not residual:
-            for name, value in zip(_EDGES, graph[:-3], strict=True):
-                self.register_buffer(name, value, persistent=False)
-            self.register_parameter('residual', None)
-        else:
-            self.register_buffer('matrix', graph.to_matrix(), persistent=False)
+        graph = ScaleGraph.of(
+            edge_index,
+            edge_type,
+            edge_weight,
+            num_sources=num_sources,
+            num_targets=num_targets,
+            num_scales=num_scales,
+        )
+        self._hold(graph.full() if residual else graph.sorted())
+        self.residual = None
+        if residual:
             self.residual = Parameter(
                 torch.empty(num_sources, num_sources * num_scales)
             )
@@ -65,22 +67,38 @@ class ScaleAdjacency(Module):
         if self.residual is not None:
             torch.nn.init.uniform_(self.residual, -1e-6, 1e-6)
 
-    def forward(self) -> Tensor | ScaleGraph:
-        """The graph, in a form that the operators take."""
+    def forward(self) -> ScaleGraph:
+        """The graph, as operators take it."""
+        indices = [getattr(self, name) for name in _INDICES if hasattr(self, name)]
+        missing = [None] * (len(_INDICES) - len(indices))
+        graph = ScaleGraph(self.weight, *indices, *missing, *self.sizes)
         if self.residual is None:
-            edges = [getattr(self, name) for name in _EDGES]
-            graph = ScaleGraph(*edges, *self.sizes)  # type: ignore[call-arg]
-            return graph.to_matrix() if self._is_full(graph) else graph
+            return graph
         num_sources, num_targets, _ = self.sizes
-        residual: Tensor = self.residual
+        residual = self.residual
         if num_targets > num_sources:
             residual = pad(residual, (0, 0, 0, num_targets - num_sources))
-        return self.matrix + residual
+        # On another device only where the model is on none.
+        return graph._replace(weight=graph.weight.to(residual.device) + residual)
 
-    def _is_full(self, graph: ScaleGraph) -> bool:
-        """Whether the product with the full matrix is faster."""
-        entries = graph.num_sources * graph.num_scales * graph.num_targets
-        return choose_backend(graph.weight, graph.weight.numel(), entries) == 'dense'
+    def freeze(self, backend: str) -> None:
+        """Computes the graph once, for inference alone, in the form that a backend
+        takes."""
+        graph = self()
+        graph = graph.full() if chosen(backend, graph.weight, graph) == 'dense' else graph
+        for name in _INDICES:
+            self._buffers.pop(name, None)
+        self._hold(graph)
+        self.residual = None
+
+    def _hold(self, graph: ScaleGraph) -> None:
+        # Graphs come from the skeleton, so they stay out of checkpoints. On no device,
+        # where they could not be had again, they stay as they are.
+        device = torch.empty(0).device
+        graph = graph if device.type == 'meta' else graph.to(device)
+        self.register_buffer('weight', graph.weight.detach(), persistent=False)
+        for name, part in zip(_INDICES, graph.indices, strict=False):
+            self.register_buffer(name, part, persistent=False)
 
     def extra_repr(self) -> str:
         """What a printed model says of it."""

@@ -2,7 +2,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import BatchNorm1d, BatchNorm2d, Module
+from torch.nn import Module
+from torch.nn.modules.module import _has_any_global_hook
 from torch_geometric.nn.norm import BatchNorm as _BatchNorm
 
 
@@ -15,26 +16,25 @@ class BatchNorm(_BatchNorm):
         return super().forward(x.flatten(0, -2)).view(x.shape)
 
 
-def normalise(
+def normalise(norm: Module, x: Tensor) -> Tensor:
+    """``norm(x)`` and a ReLU."""
+    return finish(norm, norm(x))
+
+
+def finish(
     norm: Module,
-    x: Tensor,
+    out: Tensor,
     activation: bool = True,
-    source: Tensor | None = None,
     residual: Module | None = None,
+    source: Tensor | None = None,
 ) -> Tensor:
-    """``norm(x) + residual(source)`` and a ReLU, each if there is one: in place, but
-    for where a hook holds on to what the norm returned."""
-    out = norm(x)
-    if norm._forward_hooks or norm._backward_hooks:
+    """Adds ``residual(source)`` to what a norm gave, and rectifies it, each if there is
+    one: in place, but for where a hook holds on to what the norm returned."""
+    if norm._forward_hooks or norm._backward_hooks or _has_any_global_hook():
         out = out.clone()
     if residual is not None:
         out += residual(source)
     return out.relu_() if activation else out
-
-
-def is_local(norm: Module) -> bool:
-    """Whether a norm's statistics are those of this process alone."""
-    return type(norm) in (BatchNorm1d, BatchNorm2d)
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 from torch.nn import Module, ModuleList
 
@@ -28,14 +29,16 @@ class MSGCNBlock(Module):
         num_scales: int,
         normalization: str = 'sym',
         residual: str | None = 'dense',
+        backend: str = 'auto',
     ) -> None:
         super().__init__()
         _check_residual(residual)
-        graph = disentangle(edge_index, num_nodes, num_scales, normalization)
+        with torch.device(edge_index.device):
+            graph = disentangle(edge_index, num_nodes, num_scales, normalization)
         self.adjacency = ScaleAdjacency(
             *graph, num_nodes, num_nodes, num_scales, residual is not None
         )
-        self.conv = MSGCNConv(in_channels, out_channels, num_scales)
+        self.conv = MSGCNConv(in_channels, out_channels, num_scales, backend=backend)
         self.norm = BatchNorm(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -61,21 +64,27 @@ class G3DBlock(Module):
         embed_factor: int = 1,
         normalization: str = 'sym',
         residual: str | None = 'dense',
+        backend: str = 'auto',
     ) -> None:
         super().__init__()
         _check_residual(residual)
         # What is learned for every pair of frames alike, or not at all, leaves the
         # window's graph in its two factors.
         factored = residual != 'dense'
-        if factored:
-            sizes = num_nodes, 2 * num_nodes
-            graph = factored_window(
-                edge_index, num_nodes, window_size, num_scales, normalization
-            )
-        else:
-            sizes = (window_size * num_nodes,) * 2
-            window = window_graph(edge_index, num_nodes, window_size)
-            graph = disentangle(window, sizes[0], num_scales, normalization)
+        num_targets = (2 if factored else window_size) * num_nodes
+        sizes = num_nodes if factored else num_targets, num_targets
+        with torch.device(edge_index.device):
+            if factored:
+                graph = factored_window(
+                    edge_index,
+                    num_nodes,
+                    window_size=window_size,
+                    num_scales=num_scales,
+                    normalization=normalization,
+                )
+            else:
+                window = window_graph(edge_index, num_nodes, window_size)
+                graph = disentangle(window, num_targets, num_scales, normalization)
         self.adjacency = ScaleAdjacency(
             *graph, *sizes, num_scales, residual is not None
         )
@@ -89,6 +98,7 @@ class G3DBlock(Module):
             hidden_channels,
             embed_factor,
             factored=factored,
+            backend=backend,
         )
         self.norm = BatchNorm(out_channels)
 
@@ -129,6 +139,7 @@ class STGCBlock(Module):
         hidden_channels: int | None = None,
         normalization: str = 'sym',
         residual: str | None = 'dense',
+        backend: str = 'auto',
     ) -> None:
         super().__init__()
         self.gcn = MSGCNBlock(
@@ -139,6 +150,7 @@ class STGCBlock(Module):
             gcn_scales,
             normalization,
             residual,
+            backend,
         )
         self.tcn1 = MSTCN(gcn_channels, out_channels, stride)
         self.tcn2 = MSTCN(out_channels, out_channels, activation=False)
@@ -155,6 +167,7 @@ class STGCBlock(Module):
                 hidden_channels,
                 normalization=normalization,
                 residual=residual,
+                backend=backend,
             )
             for window_size, dilation in zip(
                 window_sizes, window_dilations, strict=True

@@ -10,11 +10,9 @@ from torch import Tensor
 from torch.nn import Buffer, Identity, Module, Parameter, Sequential
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from pyg_msg3d.nn.adjacency import ScaleAdjacency
 from pyg_msg3d.nn.blocks import STGCBlock
 from pyg_msg3d.nn.mstcn import MSTCN
 from pyg_msg3d.nn.pointwise import Pointwise
-from pyg_msg3d.ops import ScaleGraph
 
 
 def fuse(block: Any) -> STGCBlock:
@@ -34,7 +32,8 @@ def _fuse_gcn(block: Any) -> None:
     conv = block.conv
     conv.lin.weight = _frozen(conv.lin.weight * scale.repeat(conv.num_scales)[:, None])
     conv.bias = _frozen(conv.bias * scale + shift)
-    block.norm, block.adjacency = Identity(), FusedAdjacency(block.adjacency)
+    block.norm = Identity()
+    block.adjacency.freeze(block.conv.backend)
 
 
 def _fuse_g3d(block: Any) -> None:
@@ -43,7 +42,8 @@ def _fuse_g3d(block: Any) -> None:
     collapse = block.conv.collapse
     collapse.weight = _frozen(collapse.weight * scale[:, None])
     collapse.bias = _frozen(collapse.bias * scale + shift)
-    block.norm, block.adjacency = Identity(), FusedAdjacency(block.adjacency)
+    block.norm = Identity()
+    block.adjacency.freeze(block.conv.backend)
 
 
 def _affine(norm: Any) -> tuple[Tensor, Tensor]:
@@ -55,21 +55,6 @@ def _affine(norm: Any) -> tuple[Tensor, Tensor]:
 
 def _frozen(x: Tensor) -> Parameter:
     return Parameter(x.detach().clone(), requires_grad=False)
-
-
-class FusedAdjacency(Module):
-    """A :class:`ScaleAdjacency` whose matrix, if it has one, is computed once."""
-
-    def __init__(self, adjacency: ScaleAdjacency) -> None:
-        super().__init__()
-        graph = adjacency()
-        self.edges = None if isinstance(graph, Tensor) else adjacency
-        if isinstance(graph, Tensor):
-            self.matrix = Buffer(graph.detach())
-
-    def forward(self) -> Tensor | ScaleGraph:
-        """The graph, in a form that the operators take."""
-        return self.matrix if self.edges is None else self.edges()
 
 
 class FusedMSTCN(Module):

@@ -2,22 +2,24 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter
-from torch.utils.checkpoint import checkpoint
+from torch.nn import BatchNorm1d, Parameter
 from torch_geometric.nn.dense.linear import Linear
 from torch_geometric.nn.inits import zeros
 from torch_geometric.typing import Adj, OptTensor
 
-from pyg_msg3d.nn.batch_norm import BatchNorm, is_local, normalise, track
-from pyg_msg3d.nn.multi_scale import MultiScaleMessagePassing, is_full_matrix
+from pyg_msg3d.graph import ScaleGraph
+from pyg_msg3d.nn.batch_norm import BatchNorm, normalise, track
+from pyg_msg3d.nn.changed import is_changed, is_changed_norm
+from pyg_msg3d.nn.multi_scale import MultiScaleMessagePassing
+from pyg_msg3d.nn.scale_linear import ScaleLinear
 from pyg_msg3d.ops import (
-    ScaleGraph,
     Window,
-    collapse_windows,
+    chosen,
+    collapse,
     combine,
-    linear,
+    joint_maps,
+    policy,
     sum_windows,
-    window_moments,
 )
 
 
@@ -76,7 +78,7 @@ class G3DConv(MultiScaleMessagePassing):
             :math:`1 / \tau` of the aggregation.
             (default: :obj:`False`)
         backend (str, optional): How messages are added up, see
-            :func:`pyg_msg3d.ops.aggregate`. (default: :obj:`"auto"`)
+            :func:`pyg_msg3d.ops.scale_sum`. (default: :obj:`"auto"`)
         **kwargs (optional): Additional arguments of
             :class:`torch_geometric.nn.conv.MessagePassing`.
 
@@ -162,7 +164,7 @@ class G3DConv(MultiScaleMessagePassing):
         edge_weight: OptTensor = None,
     ) -> Tensor:
         """Runs the convolution; shapes as above."""
-        self._check_features(x, self.in_channels, self.window)
+        self.check_features(x, self.in_channels, self.window)
         if self.window.count(x.size(-3)) < 1:
             raise ValueError(
                 f'Expected features of shape [*, frames, joints, channels] with at '
@@ -171,91 +173,64 @@ class G3DConv(MultiScaleMessagePassing):
             )
         if self.embed is not None:
             x = normalise(self.embed_norm, self.embed(x))
-        lead, tau, num_joints = x.shape[:-3], self.window.size, x.size(-2)
+        lead, num_joints, tau = x.shape[:-3], x.size(-2), self.window.size
+        sizes = num_joints * (1, tau)[not self.factored], num_joints * (tau, 2)[self.factored]
+        graph = self.graph_of(x, edge_index, edge_type, edge_weight, *sizes)
         x, own = x.reshape(-1, *x.shape[-3:]), None
         if self.factored:
-            h, own = self._in_factors(x, edge_index, edge_type, edge_weight)
-        elif is_full_matrix(edge_index) and edge_index.size(0) == tau * num_joints:
-            # Targets (v, t) instead of (t, v), so that no result is transposed.
-            edge_index = edge_index.unflatten(0, (tau, -1)).transpose(0, 1)
-            h = self.multi_scale(x, edge_index.flatten(0, 1), window=self.window)
-            h = h.unflatten(-2, (-1, tau))
+            h, own = self._in_factors(x, graph)
         else:
-            h = self.multi_scale(x, edge_index, edge_type, edge_weight, self.window)
-            h = h.unflatten(-2, (tau, -1)).transpose(-3, -2).contiguous()
+            # Targets (v, t) instead of (t, v), so that no result is transposed.
+            h = self.propagate(graph.joints_first(tau), x=x, window=self.window)
+            h = h.unflatten(-2, (-1, tau))
         out = self._collapse(h, own)
         return out.view(*lead, *out.shape[1:])
 
-    def _in_factors(
-        self,
-        x: Tensor,
-        edge_index: Adj | ScaleGraph,
-        edge_type: OptTensor,
-        edge_weight: OptTensor,
-    ) -> tuple[Tensor, Tensor]:
+    def _in_factors(self, x: Tensor, graph: ScaleGraph) -> tuple[Tensor, Tensor]:
         """Equation (5) in two parts: what all frames of each window share
         ``[B, T', V, C]``, and what each frame has of its own ``[B, T, V, C]``."""
-        num_joints, k = x.size(-2), self.num_scales
-        # Joints have maps of their own where these are no larger than the K slots of
-        # all frames would be.
-        num_slots = k * x.size(0) * x.size(1)
-        if is_full_matrix(edge_index) and x.size(-1) <= num_slots:
-            self._check_matrix(edge_index, num_joints, 2 * num_joints)
-            self.lin.materialize(x)
-            full, own = edge_index.chunk(2)
+        if self.is_fused() and self._maps_joints(x, graph):
+            num_joints = graph.num_sources
+            shared, own = graph.full().weight.chunk(2)
             # Windows are summed up first, since there are fewer of them than frames;
             # and all scales of a joint by itself are one map.
-            shared = self.multi_scale(sum_windows(x, self.window), full)
-            own = own.unflatten(1, (num_joints, k)).diagonal()
-            weight = self.lin.weight.unflatten(0, (k, -1))
-            # The maps of all joints are not kept: many times the size of the weights.
-            own = checkpoint(
-                _map_joints, x, weight, own,
-                use_reentrant=False, preserve_rng_state=False,
-            )  # fmt: skip
-            return shared, own
-        h = self.multi_scale(
-            x, edge_index, edge_type, edge_weight, num_targets=2 * num_joints
-        )
-        shared, own = h.chunk(2, -2)
+            both = ScaleGraph.of(
+                shared, num_sources=num_joints, num_scales=self.num_scales
+            )
+            diagonal = own.unflatten(1, (num_joints, -1)).diagonal().t()
+            return (
+                self.propagate(both, x=sum_windows(x, self.window)),
+                joint_maps(x, self.lin.weight, diagonal),
+            )
+        shared, own = self.propagate(graph, x=x).chunk(2, -2)
         return sum_windows(shared, self.window), own
+
+    def _maps_joints(self, x: Tensor, graph: ScaleGraph) -> bool:
+        if is_changed(self.lin, ScaleLinear) or chosen(self.backend, x, graph) != 'dense':
+            return False
+        return policy.maps_joints(x.size(-1), self.num_scales, x.shape[:2].numel())
 
     def _collapse(self, h: Tensor, own: Tensor | None) -> Tensor:
         """Equation (6), from the sums of windows, or from their two parts."""
-        window = None if own is None else self.window
-        norm, weight, bias = self.norm.module, self.collapse.weight, self.collapse.bias
-        if not is_local(norm):
-            # Statistics over all processes are torch's affair.
+        norm = self.norm.module
+        if (
+            is_changed(self.norm, BatchNorm)
+            or is_changed_norm(norm, BatchNorm1d)
+            or is_changed(self.collapse, Linear)
+        ):
             h = h if own is None else combine(h, own, self.window)
             # In the type of the product, which autocast may have chosen.
             h = h if self.bias is None else h + self.bias.to(h.dtype)
-            return linear(normalise(self.norm, h).flatten(-2), weight, bias)
-        # The bias comes before a normalisation: it moves the mean that is subtracted.
+            return self.collapse(normalise(self.norm, h).flatten(-2))
+        moments = (None, None) if norm.training else (norm.running_mean, norm.running_var)
+        out, mean, variance = collapse(
+            h, own, self.bias, norm.weight, norm.bias, self.collapse.weight, *moments,
+            norm.eps, None if own is None else self.window,
+        )  # fmt: skip
         if norm.training:
-            mean, variance = window_moments(h, own, window)
-            clips, windows, num_joints = h.shape[:3]
-            count = clips * windows * num_joints * self.window.size
-            if self.bias is not None:
-                # No gradient but zero, which optimisers and processes still wait for.
-                mean = mean + (self.bias - self.bias.detach())
-            shifted = mean if self.bias is None else mean + self.bias
-            track(norm, shifted, variance, count)
-        else:
-            mean, variance = norm.running_mean, norm.running_var
-            mean = mean if self.bias is None else mean - self.bias
-        return collapse_windows(
-            h,
-            mean,
-            variance,
-            norm.eps,
-            norm.weight,
-            norm.bias,
-            weight,
-            bias,
-            own,
-            window,
-            norm.training,
-        )
+            track(norm, mean, variance, h.shape[:3].numel() * self.window.size)
+        bias = self.collapse.bias
+        return out if bias is None else out + bias.to(out.dtype)
 
     def __repr__(self) -> str:
         return (
@@ -263,11 +238,3 @@ class G3DConv(MultiScaleMessagePassing):
             f'num_scales={self.num_scales}, window_size={self.window.size}, '
             f'stride={self.window.stride}, dilation={self.window.dilation})'
         )
-
-
-def _map_joints(x: Tensor, weight: Tensor, own: Tensor) -> Tensor:
-    """The maps ``[K, C', C]``, weighted for each joint by ``[K, V]`` and added up,
-    applied to the features of that joint."""
-    # Not one wide product, for which BLAS libraries keep much memory.
-    maps = torch.matmul(own.t(), weight.transpose(0, 1))
-    return torch.einsum('btvc,ovc->btvo', x, maps)

@@ -6,8 +6,8 @@ from torch.nn import Parameter
 from torch_geometric.nn.inits import zeros
 from torch_geometric.typing import Adj, OptTensor
 
+from pyg_msg3d.graph import ScaleGraph
 from pyg_msg3d.nn.multi_scale import MultiScaleMessagePassing
-from pyg_msg3d.ops import ScaleGraph
 
 
 class MSGCNConv(MultiScaleMessagePassing):
@@ -38,7 +38,7 @@ class MSGCNConv(MultiScaleMessagePassing):
         bias (bool, optional): Add a learned bias after the aggregation, so that
             frames of zeros stay what the bias makes them. (default: :obj:`True`)
         backend (str, optional): How messages are added up, see
-            :func:`pyg_msg3d.ops.aggregate`. (default: :obj:`"auto"`)
+            :func:`pyg_msg3d.ops.scale_sum`. (default: :obj:`"auto"`)
         **kwargs (optional): Additional arguments of
             :class:`torch_geometric.nn.conv.MessagePassing`.
 
@@ -87,9 +87,11 @@ class MSGCNConv(MultiScaleMessagePassing):
         edge_weight: OptTensor = None,
     ) -> Tensor:
         """Runs the convolution; shapes as above."""
-        out = self.multi_scale(x, edge_index, edge_type, edge_weight)
+        self.check_features(x, self.in_channels)
+        graph = self.graph_of(x, edge_index, edge_type, edge_weight, x.size(-2))
+        out = self.propagate(graph, x=x)
         # In the type of the product, which autocast may have chosen.
-        return out if self.bias is None else out.add_(self.bias.to(out.dtype))
+        return out if self.bias is None else out + self.bias.to(out.dtype)
 
     def __repr__(self) -> str:
         return (

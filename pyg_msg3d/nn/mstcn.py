@@ -5,9 +5,10 @@ import torch
 from torch import Tensor
 from torch.nn import BatchNorm2d, Conv2d, MaxPool2d, Module, ModuleList, Sequential
 
-from pyg_msg3d.nn.batch_norm import is_local, normalise, track
+from pyg_msg3d.nn.batch_norm import finish, normalise, track
+from pyg_msg3d.nn.changed import is_changed, is_changed_norm
 from pyg_msg3d.nn.pointwise import Pointwise
-from pyg_msg3d.ops import temporal_branches
+from pyg_msg3d.ops import ms_tcn
 
 
 class MSTCN(Module):
@@ -117,40 +118,47 @@ class MSTCN(Module):
                 f'(got {list(x.shape)})'
             )
         lead = x.shape[:-3]
-        # [B, T, V, C] seen as channels-last [B, C, T, V]: no copy.
-        x = x.reshape(-1, *x.shape[-3:]).permute(0, 3, 1, 2)
-
+        x = x.reshape(-1, *x.shape[-3:])
         # A pointwise map of every s-th frame. Not a convolution with that stride: on
-        # CPUs its backward pass writes beyond its memory where channels are few.
-        left = x[:, :, :: self.stride]
-        # Once for all that takes it.
-        left = left.contiguous(memory_format=torch.channels_last)
-        last = self.shortcut(left)
-        if self.training and is_local(self.norm) and is_local(self.pointwise_norm):
-            out = self._in_training(x, left, last)
+        # CPUs its backward pass writes beyond its memory where channels are few. Made
+        # contiguous once for all that takes it.
+        left = x[:, :: self.stride].contiguous()
+        last = self.shortcut(_as_image(left))
+        if self._is_plain():
+            out = self._in_training(x, last)
         else:
-            out = self._branches(x, last)
-            out = normalise(self.norm, out, self.activation, left, self.residual)
+            out = self.norm(self._branches(_as_image(x), last))
+        out = finish(self.norm, out, self.activation, self.residual, _as_image(left))
         out = out.permute(0, 2, 3, 1)
         return out.reshape(*lead, *out.shape[1:])
 
-    def _in_training(self, x: Tensor, left: Tensor, last: Tensor) -> Tensor:
-        """By the statistics of the batch, as one operator that keeps little."""
-        pointwise: Any = self.pointwise
+    def _is_plain(self) -> bool:
+        """Whether the branches are normalised by the statistics of the batch, and no
+        module is anything but what it was made as."""
         norms = self.pointwise_norm, self.norm
+        return (
+            all(n.training and not is_changed_norm(n, BatchNorm2d) for n in norms)
+            and not is_changed(self.pointwise, Pointwise)
+            and not is_changed(self.maximum, MaxPool2d)
+            and not is_changed(self.temporal, ModuleList)
+            and not any(is_changed(conv, Conv2d) for conv in self.temporal)
+        )
+
+    def _in_training(self, x: Tensor, last: Tensor) -> Tensor:
+        """All branches, normalised, as one operator that keeps little."""
+        pointwise: Any = self.pointwise
+        norms: Any = (self.pointwise_norm, self.norm)
         convs: list[Any] = list(self.temporal)
-        out, means, variances = temporal_branches(
+        out, *moments = ms_tcn(
             x, pointwise.weight.flatten(1), pointwise.bias,
-            [conv.weight for conv in convs], [conv.bias for conv in convs], last,
-            None if self.residual is None else self.residual(left),
-            [norm.weight for norm in norms], [norm.bias for norm in norms],
-            [norm.eps for norm in norms], self.stride, self.dilations, self.activation,
+            [conv.weight for conv in convs], [conv.bias for conv in convs],
+            last.permute(0, 2, 3, 1), [norm.weight for norm in norms],
+            [norm.bias for norm in norms], [norm.eps for norm in norms], self.stride,
+            self.dilations,
         )  # fmt: skip
-        for norm, mean, variance, like in zip(
-            norms, means, variances, (x, out), strict=True
-        ):
-            track(norm, mean, variance, like.numel() // like.size(1))
-        return out
+        track(norms[0], *moments[:2], x[..., 0].numel())
+        track(norms[1], *moments[2:], out[..., 0].numel())
+        return _as_image(out)
 
     def _branches(self, x: Tensor, last: Tensor) -> Tensor:
         """All branches side by side, of which the last is done."""
@@ -166,3 +174,8 @@ class MSTCN(Module):
             f'{self.__class__.__name__}({self.in_channels}, {self.out_channels}, '
             f'stride={self.stride}, dilations={self.dilations})'
         )
+
+
+def _as_image(x: Tensor) -> Tensor:
+    """``[B, T, V, C]`` seen as channels-last ``[B, C, T, V]``: no copy."""
+    return x.permute(0, 3, 1, 2)

@@ -1,34 +1,14 @@
-from typing import Any, ClassVar, TypeGuard
+from typing import Any, ClassVar, Optional
 
 import torch
 from torch import Tensor
 from torch_geometric.nn.conv import MessagePassing
-from torch_geometric.typing import Adj, OptPairTensor, OptTensor, SparseTensor
-from torch_geometric.utils import is_sparse
+from torch_geometric.typing import Adj, OptTensor
 
+from pyg_msg3d.graph import ScaleGraph
+from pyg_msg3d.nn.changed import is_changed
 from pyg_msg3d.nn.scale_linear import ScaleLinear
-from pyg_msg3d.ops import (
-    BACKENDS,
-    KERNELS,
-    ScaleGraph,
-    Window,
-    aggregate,
-    check_backend,
-    check_edges,
-    choose_backend,
-    multi_scale_product,
-    to_matrix,
-    torch_sparse_product,
-)
-
-
-def is_full_matrix(graph: Adj | ScaleGraph) -> TypeGuard[Tensor]:
-    """Whether a graph is given as a matrix that is not sparse."""
-    return (
-        isinstance(graph, Tensor)
-        and graph.layout == torch.strided
-        and graph.is_floating_point()
-    )
+from pyg_msg3d.ops import BACKENDS, Window, scale_sum
 
 
 class MultiScaleMessagePassing(MessagePassing):
@@ -40,23 +20,19 @@ class MultiScaleMessagePassing(MessagePassing):
 
     as one message passing. With :math:`K` slots per source, lifted features
     :math:`\mathbf{h}_{(u,k)} = \mathbf{\Theta}_{(k)} \mathbf{x}_u` travel along
-    the bipartite edges :math:`(u, k) \to v`. Most backends do both steps in one, see
-    :func:`~pyg_msg3d.ops.multi_scale_product`.
+    the bipartite edges :math:`(u, k) \to v`.
 
-    The graph is given in one of four forms:
+    :meth:`message_and_aggregate` does all of it at once. Message by message, by
+    :meth:`message` and PyG's own aggregation, it is done where somebody looks at
+    messages: with :attr:`explain`, with PyG's hooks, with :obj:`fuse = False`, with
+    :obj:`backend='scatter'`, and in subclasses with a message of their own.
 
-    * edges: :obj:`edge_index`, their scales :obj:`edge_type` and their weights
-      :obj:`edge_weight`, as :func:`~pyg_msg3d.graph.disentangle` returns them;
-    * a sparse :obj:`adj_t` of shape :math:`(V, V K)`, column :math:`u K + k`, as
-      :class:`torch_sparse.SparseTensor` or torch sparse tensor;
-    * a floating-point matrix of that shape, for adjacencies that are full;
-    * a :class:`~pyg_msg3d.ops.ScaleGraph`: the edges, sorted once for many calls.
-
-    In MS-G3D's terms :math:`V` is the number of joints, or of the joints in all
-    frames of a temporal window.
+    The graph is given in any form that :meth:`ScaleGraph.of
+    <pyg_msg3d.graph.ScaleGraph.of>` takes. In MS-G3D's terms :math:`V` is the number of
+    joints, or of the joints in all frames of a temporal window.
     """
 
-    propagate_type: ClassVar = {'x': OptPairTensor, 'edge_weight': OptTensor}
+    propagate_type: ClassVar = {'x': Tensor, 'edge_weight': OptTensor}
 
     def __init__(
         self,
@@ -89,87 +65,107 @@ class MultiScaleMessagePassing(MessagePassing):
         self.backend = backend
         self.lin = ScaleLinear(in_channels, hidden_channels, num_scales)
 
-    def multi_scale(
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # PyG replaces the method of a class that inherits it by a generated one, which
+        # would pass by ours.
+        if 'propagate' not in cls.__dict__:
+            cls.propagate = cls.propagate  # type: ignore[method-assign]
+
+    def propagate(  # type: ignore[override]
+        self, graph: ScaleGraph, x: Tensor, window: Window | None = None
+    ) -> Tensor:
+        r"""The sum over scales: :math:`(*, V, C)` to :math:`(*, S', C')`, over
+        windows :math:`(*, T, V, C)` to :math:`(*, T', S', C')`."""
+        if self.is_fused():
+            inputs = graph, {'x': x, 'window': window}
+            for hook in self._message_and_aggregate_forward_pre_hooks.values():
+                inputs = hook(self, inputs) or inputs
+            out = self.message_and_aggregate(inputs[0], **inputs[1])
+            for hook in self._message_and_aggregate_forward_hooks.values():
+                found = hook(self, inputs, out)
+                out = out if found is None else found
+            return out
+        # A full matrix has an edge for each of its entries.
+        graph, h = graph.edges(), self._slots(x)
+        return super().propagate(
+            torch.stack([graph.slot, graph.target]),
+            x=h if window is None else window.unfold(h),
+            edge_weight=graph.weight.to(h.dtype),
+            size=(graph.num_sources * self.num_scales, graph.num_targets),
+        )
+
+    def is_fused(self) -> bool:
+        """Whether nobody looks at messages."""
+        watched = (
+            self._propagate_forward_pre_hooks,
+            self._propagate_forward_hooks,
+            self._message_forward_pre_hooks,
+            self._message_forward_hooks,
+            self._aggregate_forward_pre_hooks,
+            self._aggregate_forward_hooks,
+        )
+        return (
+            self.fuse
+            and not self.explain
+            and self.decomposed_layers == 1
+            and self.backend != 'scatter'
+            and type(self).message is MultiScaleMessagePassing.message
+            and not any(watched)
+        )
+
+    def message_and_aggregate(
+        self,
+        graph: ScaleGraph,
+        x: Tensor,
+        window: Optional[Window] = None,  # noqa: UP045 (PyG reads this annotation)
+    ) -> Tensor:
+        """The same at once, see :func:`~pyg_msg3d.ops.scale_sum`."""
+        if isinstance(self.lin, ScaleLinear):
+            self.lin.materialize(x)
+        if is_changed(self.lin, ScaleLinear):
+            return scale_sum(self._slots(x), None, graph, window, self.backend)
+        return scale_sum(x, self.lin.weight, graph, window, self.backend)
+
+    def _slots(self, x: Tensor) -> Tensor:
+        r""":math:`(*, V, C)` to :math:`(*, V K, C')`: row :math:`u K + k` is
+        :math:`\mathbf{\Theta}_{(k)} \mathbf{x}_u`."""
+        return self.lin(x).unflatten(-1, (self.num_scales, -1)).flatten(-3, -2)
+
+    def message(self, x_j: Tensor, edge_weight: Tensor) -> Tensor:
+        return edge_weight.view(-1, 1) * x_j
+
+    def graph_of(
         self,
         x: Tensor,
         edge_index: Adj | ScaleGraph,
-        edge_type: OptTensor = None,
-        edge_weight: OptTensor = None,
-        window: Window | None = None,
+        edge_type: OptTensor,
+        edge_weight: OptTensor,
+        num_sources: int,
         num_targets: int | None = None,
-    ) -> Tensor:
-        r"""The sum over scales: :math:`(*, V, C)` to :math:`(*, V', C')`, over
-        windows :math:`(*, T, V, C)` to :math:`(*, T', V', C')`. Without
-        ``num_targets``, targets are the sources: :math:`V`, over windows
-        :math:`\tau V`."""
-        self._check_features(x, self.lin.in_channels, window)
-        self.lin.materialize(x)
-        weight = self.lin.weight
-        num_sources = x.size(-2) * (window.size if window else 1)
-        num_targets = num_sources if num_targets is None else num_targets
-
-        graph: ScaleGraph | None = None
-        if isinstance(edge_index, ScaleGraph):
-            self._check_graph(edge_index, num_sources, num_targets)
-            graph = edge_index
-            edge_index, edge_type = graph.edge_index, graph.scale
-            edge_weight = graph.weight
-        elif is_sparse(edge_index):
-            self._check_matrix(edge_index, num_sources, num_targets)
-            if isinstance(edge_index, SparseTensor) and self._takes_sparse_tensor():
-                h = self.lin.lift(x)
-                h = window.unfold(h) if window else h
-                return self.propagate(edge_index, x=(h, None), edge_weight=None)
-            edge_index, edge_type, edge_weight = self._to_edges(edge_index)
-        elif is_full_matrix(edge_index):
-            self._check_matrix(edge_index, num_sources, num_targets)
-            return multi_scale_product(x, weight, edge_index, window)
-        else:
-            self._check_edges(
-                edge_index, edge_type, edge_weight, num_sources, num_targets
-            )
-
-        (source, target), k = edge_index, self.num_scales
-        num_slots = num_sources * k
-        backend = self.backend
-        if backend == 'auto':
-            backend = choose_backend(x, source.numel(), num_slots * num_targets)
-        if self.explain:
-            backend = 'scatter'
-        check_backend(backend, x)
-        if edge_weight is None:
-            edge_weight = weight.new_ones(source.numel())
-        if backend in KERNELS and window is None:
-            if graph is None:
-                graph = ScaleGraph.build(
-                    source, target, edge_type, edge_weight, num_sources, num_targets, k
-                )
-            return multi_scale_product(x, weight, graph, kernel=backend)
-
-        slot = source * k if edge_type is None else source * k + edge_type
-        if backend == 'dense':
-            matrix = to_matrix(slot, target, edge_weight, num_slots, num_targets)
-            return multi_scale_product(x, weight, matrix, window)
-        h = self.lin.lift(x)
-        if backend != 'scatter':
-            return aggregate(h, slot, target, edge_weight, num_targets, window, backend)
-        # Message by message, where PyG's hooks and explainers take hold.
-        return self.propagate(
-            torch.stack([slot, target]),
-            x=(window.unfold(h) if window else h, None),
-            edge_weight=edge_weight,
-            size=(num_slots, num_targets),
+    ) -> ScaleGraph:
+        """A graph in any form, checked."""
+        graph = ScaleGraph.of(
+            edge_index,
+            edge_type,
+            edge_weight,
+            num_sources=num_sources,
+            num_targets=num_targets,
+            num_scales=self.num_scales,
+            dtype=x.dtype,
         )
+        # Features without values may go with any graph.
+        return graph.to(x.device) if x.is_meta else graph
 
-    def message(self, x_j: Tensor, edge_weight: OptTensor) -> Tensor:
-        return x_j if edge_weight is None else edge_weight.view(-1, 1) * x_j
-
-    def message_and_aggregate(self, adj_t: Adj, x: OptPairTensor) -> Tensor:
-        return torch_sparse_product(adj_t, x[0])
-
-    def _check_features(
+    def check_features(
         self, x: Tensor, channels: int, window: Window | None = None
     ) -> None:
+        """Refuses features of other channels, or of too few dimensions.
+
+        Raises:
+            TypeError: If they are no real numbers.
+            ValueError: If their shape does not fit.
+        """
         axes = 'nodes, channels' if window is None else 'frames, nodes, channels'
         if not x.is_floating_point():
             raise TypeError(
@@ -182,64 +178,3 @@ class MultiScaleMessagePassing(MessagePassing):
                 f'{self.__class__.__name__} expects features [*, {axes}]{shown} (got '
                 f'{list(x.shape)})'
             )
-
-    # Forms of the graph -------------------------------------------------------
-
-    def _takes_sparse_tensor(self) -> bool:
-        """Whether torch-sparse multiplies by its matrix as it is."""
-        return not self.explain and self.backend in ('auto', 'torch_sparse')
-
-    def _to_edges(self, adj_t: Adj) -> tuple[Tensor, Tensor, OptTensor]:
-        if isinstance(adj_t, SparseTensor):
-            target, source, weight = adj_t.coo()
-        else:
-            adj_t = adj_t.to_sparse_coo().coalesce()
-            (target, source), weight = adj_t.indices(), adj_t.values()
-        edge_index = torch.stack([source // self.num_scales, target])
-        return edge_index, source % self.num_scales, weight
-
-    def _check_matrix(self, matrix: Adj, num_sources: int, num_targets: int) -> None:
-        expected = [num_targets, num_sources * self.num_scales]
-        size = list(
-            matrix.sizes() if isinstance(matrix, SparseTensor) else matrix.shape
-        )
-        if size != expected:
-            raise ValueError(
-                f'Expected an adjacency of shape [{expected[0]}, {expected[1]}], '
-                f'column u * num_scales + k, for {num_sources} nodes and '
-                f'{self.num_scales} scales (got {size})'
-            )
-
-    def _check_graph(
-        self, graph: ScaleGraph, num_sources: int, num_targets: int
-    ) -> None:
-        expected = (num_sources, num_targets, self.num_scales)
-        if graph.sizes != expected:
-            raise ValueError(
-                'Expected a ScaleGraph of {} sources, {} targets and {} scales '
-                '(got {}, {} and {})'.format(*expected, *graph.sizes)
-            )
-
-    def _check_edges(
-        self,
-        edge_index: Tensor,
-        edge_type: OptTensor,
-        edge_weight: OptTensor,
-        num_sources: int,
-        num_targets: int,
-    ) -> None:
-        if edge_index.dim() != 2 or edge_index.size(0) != 2:
-            raise ValueError(
-                f"Expected 'edge_index' of shape [2, num_edges] (got "
-                f'{list(edge_index.shape)})'
-            )
-        if edge_type is None and self.num_scales > 1:
-            raise ValueError(
-                f"Expected 'edge_type', the scale of each edge, since there are "
-                f'{self.num_scales} scales; pyg_msg3d.graph.disentangle returns it'
-            )
-        source, target = edge_index
-        check_edges(
-            source, target, edge_type, edge_weight, num_sources, num_targets,
-            self.num_scales,
-        )  # fmt: skip

@@ -2,8 +2,6 @@ from torch import Tensor
 from torch_geometric.nn import inits
 from torch_geometric.nn.dense.linear import Linear, is_uninitialized_parameter
 
-from pyg_msg3d.ops import linear
-
 
 class ScaleLinear(Linear):
     r"""The linear maps :math:`\mathbf{\Theta}_{(k)}` of all :math:`K` scales.
@@ -15,6 +13,10 @@ class ScaleLinear(Linear):
             input.
         out_channels (int): Channels of the result.
         num_scales (int): The number of scales :math:`K`.
+
+    Shapes:
+        - **input:** :math:`(*, C)`
+        - **output:** :math:`(*, K C')`
     """
 
     def __init__(self, in_channels: int, out_channels: int, num_scales: int) -> None:
@@ -30,12 +32,6 @@ class ScaleLinear(Linear):
         """Reads the channels off the first input, if they were left open."""
         if is_uninitialized_parameter(self.weight):
             self.initialize_parameters(self, (x,))
-
-    def lift(self, x: Tensor) -> Tensor:
-        r""":math:`(*, V, C)` to :math:`(*, V K, C')`: row :math:`u K + k` is
-        :math:`\mathbf{x}_u \mathbf{\Theta}_{(k)}`."""
-        h = linear(x, self.weight)
-        return h.unflatten(-1, (self.num_scales, -1)).flatten(-3, -2)
 
     def __repr__(self) -> str:
         return (

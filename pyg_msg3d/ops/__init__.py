@@ -1,37 +1,28 @@
-from pyg_msg3d.ops.aggregate import (
-    BACKENDS,
-    aggregate,
-    check_backend,
-    choose_backend,
-)
-from pyg_msg3d.ops.backends.dense import dense_product, to_matrix
-from pyg_msg3d.ops.backends.sparse import KERNELS
-from pyg_msg3d.ops.backends.torch_sparse import torch_sparse_product
-from pyg_msg3d.ops.branches import temporal_branches
-from pyg_msg3d.ops.collapse import collapse_windows, window_moments
-from pyg_msg3d.ops.factored import combine, sum_windows
-from pyg_msg3d.ops.linear import linear
-from pyg_msg3d.ops.multi_scale import multi_scale_product
-from pyg_msg3d.ops.scale_graph import ScaleGraph, check_edges
-from pyg_msg3d.ops.window import Window
+from pyg_msg3d.ops import policy, reference
+from pyg_msg3d.ops.aggregate import aggregate
+from pyg_msg3d.ops.collapse import collapse
+from pyg_msg3d.ops.joint_maps import joint_maps
+from pyg_msg3d.ops.kernels.linear import linear
+from pyg_msg3d.ops.ms_tcn import ms_tcn
+from pyg_msg3d.ops.policy import BACKENDS, ORDERS, PRODUCTS, use
+from pyg_msg3d.ops.scale_sum import chosen, scale_sum
+from pyg_msg3d.ops.window import Window, combine, sum_windows
 
 __all__ = [
     'BACKENDS',
-    'KERNELS',
-    'ScaleGraph',
+    'ORDERS',
+    'PRODUCTS',
     'Window',
     'aggregate',
-    'check_backend',
-    'check_edges',
-    'choose_backend',
-    'collapse_windows',
+    'chosen',
+    'collapse',
     'combine',
-    'window_moments',
-    'dense_product',
+    'joint_maps',
     'linear',
-    'multi_scale_product',
+    'ms_tcn',
+    'policy',
+    'reference',
+    'scale_sum',
     'sum_windows',
-    'temporal_branches',
-    'to_matrix',
-    'torch_sparse_product',
+    'use',
 ]

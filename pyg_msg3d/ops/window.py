@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pyg_msg3d.ops.policy import WINDOWS_AT_A_TIME
+
 
 class Window(NamedTuple):
     r"""A temporal window of :math:`\tau` frames, :math:`d` apart, moved on by
@@ -62,11 +64,65 @@ class Window(NamedTuple):
         inside = (offset >= 0) & (offset < self.span) & (offset % self.dilation == 0)
         return inside.to(like.dtype)
 
+    def slices(self, x: Tensor) -> list[Tensor]:
+        r"""The frames of all windows, slot by slot: :math:`\tau` times
+        :math:`(*, T', S, C)` of :math:`(*, T, S, C)`, zero beyond a clip."""
+        count, s, p = self.count(x.size(-3)), self.stride, self.padding
+        padded = F.pad(x, (0, 0, 0, 0, p, p))
+        begins = range(0, self.span, self.dilation)
+        return [padded[..., t : t + (count - 1) * s + 1 : s, :, :] for t in begins]
+
     def unfold(self, x: Tensor) -> Tensor:
         r"""Gathers the frames of each window, :math:`(*, T, S, C)` to
         :math:`(*, T', \tau S, C)`, in memory. Slow; for references and fallbacks.
         """
-        p = self.padding
-        windows = F.pad(x, (0, 0, 0, 0, p, p)).unfold(-3, self.span, self.stride)
-        windows = windows[..., :: self.dilation]  # [*, T', S, C, tau]
-        return windows.movedim(-1, -3).flatten(-3, -2)
+        return torch.cat(self.slices(x), dim=-2)
+
+
+def combine(shared: Tensor, own: Tensor, window: Window) -> Tensor:
+    r"""Puts together what all frames of a window share and what each has of its own,
+
+    .. math::
+        \mathbf{h}_{w,v,t} = \mathbf{z}_{w,\, v} + \mathbf{u}_{w s + t d - p,\, v}.
+
+    Shapes:
+        - **shared:** :math:`\mathbf{z}`, :math:`(*, T', V, C)`
+        - **own:** :math:`\mathbf{u}`, :math:`(*, T, V, C)`
+        - **output:** :math:`(*, T', V, \tau, C)`
+    """
+    return shared.unsqueeze(-2) + torch.stack(window.slices(own), dim=-2)
+
+
+def sum_windows(x: Tensor, window: Window) -> Tensor:
+    r"""Sums over the frames of each window, zero beyond a clip,
+
+    .. math::
+        \mathbf{y}_{w,v} = \sum_{t < \tau} \mathbf{x}_{w s + t d - p,\, v},
+
+    as products with the matrix that is one where a window has a frame.
+
+    Shapes:
+        - **x:** :math:`(*, T, V, C)`
+        - **output:** :math:`(*, T', V, C)`
+    """
+    if torch.compiler.is_compiling():
+        # Which makes one loop of it, for any number of frames.
+        return sum(window.slices(x))  # type: ignore[return-value]
+    num_frames = x.size(-3)
+    sums = []
+    for windows in banded(window.count(num_frames)):
+        frames = window.frames(windows, num_frames)
+        w = window.matrix(windows, num_frames, x)
+        sums.append(over_frames(w, x[..., frames, :, :]))
+    return sums[0] if len(sums) == 1 else torch.cat(sums, -3)
+
+
+def banded(num_windows: int) -> list[slice]:
+    """Some windows at a time."""
+    most = WINDOWS_AT_A_TIME
+    return [slice(i, min(i + most, num_windows)) for i in range(0, num_windows, most)]
+
+
+def over_frames(w: Tensor, x: Tensor) -> Tensor:
+    """``[n, F]`` times the frames of ``[*, F, V, C]``."""
+    return torch.matmul(w, x.flatten(-2)).unflatten(-1, x.shape[-2:])

@@ -49,7 +49,7 @@ def test_mmaction2_and_pyskl_differ_in_a_name(mmaction2):
     assert first.num_classes == 60
     assert first.blocks[0].gcn.conv.num_scales == 13
     # With the mean over sources, not the symmetric normalisation.
-    ours = first.blocks[0].gcn.adjacency.matrix
+    ours = first.blocks[0].gcn.adjacency.weight
     assert (ours.view(17, 17, 13).sum(1) - 1).abs().max() < 1e-6
 
 
@@ -89,7 +89,7 @@ def test_own_skeleton_and_arguments(official):
     assert model.blocks[0].g3d[1].conv.window.dilation == 3
     assert model.dropout.p == 0.5
     expected = disentangle(own.edge_index, 25, 13)[2].double().sum()
-    actual = model.blocks[0].gcn.adjacency.matrix.double().sum()
+    actual = model.blocks[0].gcn.adjacency.weight.double().sum()
     assert actual == pytest.approx(expected.item(), rel=1e-6)
     with pytest.raises(ValueError, match="25 joints, but skeleton 'coco-17' has 17"):
         MSG3D.from_checkpoint(official, 'coco-17')

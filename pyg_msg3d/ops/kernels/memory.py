@@ -12,10 +12,15 @@ def empty(like: Tensor, *shape: int) -> Tensor:
     aligned block where another of the same size was: without room, a training step
     leaves holes of a tenth of its memory.
     """
-    room = like.new_empty(prod(shape) + _ROOM).untyped_storage()
-    # Not a view, which autograd would not let be changed in place.
-    return like.new_empty(0).set_(room, 0, shape)  # type: ignore[call-overload]
+    return unviewed(like.new_empty(prod(shape) + _ROOM)[: prod(shape)].view(shape))
 
 
 # Elements, at least what the alignment needs.
 _ROOM = 128
+
+
+def unviewed(x: Tensor) -> Tensor:
+    """The same memory, as a tensor that is no view: autograd does not let views that
+    were made within an operator be changed in place."""
+    room, first = x.untyped_storage(), x.storage_offset()
+    return x.new_empty(0).set_(room, first, x.shape, x.stride())  # type: ignore[call-overload]

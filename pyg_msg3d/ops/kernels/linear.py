@@ -1,15 +1,8 @@
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
-def convolves(x: Tensor) -> bool:
-    """Whether matrix products with these features are faster as convolutions: in
-    float32 on AMD's CPUs, where torch's BLAS takes half the time of the other. It is
-    the other way round on Intel's, and on GPUs."""
-    return _AMD and x.device.type == 'cpu' and x.dtype != torch.float64
+from pyg_msg3d.ops.policy import convolves
 
 
 def linear(
@@ -44,18 +37,9 @@ def linear_backward(
         torch.mm(above, weight, out=to_x.view(below.shape))
         return to_x, above.t() @ below
     to_x, to_weight, _ = torch.ops.aten.convolution_backward(
-        _as_image(grad),
-        _as_image(x),
-        weight[:, :, None, None],
-        None,
-        [1, 1],
-        [0, 0],
-        [1, 1],
-        False,
-        [0, 0],
-        1,
-        [True, True, False],
-    )
+        _as_image(grad), _as_image(x), weight[:, :, None, None], None,
+        [1, 1], [0, 0], [1, 1], False, [0, 0], 1, [True, True, False],
+    )  # fmt: skip
     to_x = to_x.permute(0, 2, 3, 1).reshape(x.shape)
     return to_x if out is None else out.copy_(to_x), to_weight[:, :, 0, 0]
 
@@ -63,13 +47,3 @@ def linear_backward(
 def _as_image(x: Tensor) -> Tensor:
     """``[*, C]`` seen as a channels-last ``[1, C, *, 1]``."""
     return x.reshape(1, -1, 1, x.size(-1)).permute(0, 3, 1, 2)
-
-
-def _is_amd() -> bool:
-    try:
-        return 'AuthenticAMD' in Path('/proc/cpuinfo').read_text()
-    except OSError:
-        return False
-
-
-_AMD = _is_amd()

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch_geometric.warnings import filterwarnings
 
-from pyg_msg3d.ops.chunks import chunks, wide
-from pyg_msg3d.ops.scale_graph import pointers
+from pyg_msg3d.graph.scale_graph import pointers
+from pyg_msg3d.ops.policy import chunks, wide
 
 # Nothing to whoever uses a layer.
 filterwarnings('ignore', '.*Sparse CSR tensor support is in beta state.*')

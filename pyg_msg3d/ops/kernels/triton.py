@@ -7,7 +7,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from pyg_msg3d.ops.chunks import wide
+from pyg_msg3d.ops.policy import wide
 
 #: Edges and channels that a program has in hand at a time.
 BLOCK_EDGES, BLOCK_CHANNELS = 16, 64

@@ -1,0 +1,226 @@
+"""How an operator with hand-written kernels is made known to torch: once for all."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.utils.flop_counter import register_flop_formula
+
+from pyg_msg3d.ops.policy import forced
+
+_LIBRARY = torch.library.Library('pyg_msg3d', 'FRAGMENT')
+
+
+class Operator:
+    """A function of tensors with a fast forward and backward pass, and its definition
+    in plain torch. Whatever the fast passes do not know is done by the definition:
+    forward-mode and higher derivatives, transforms of :mod:`torch.func`, exports,
+    devices without kernels, and tensors without elements.
+
+    Args:
+        name (str): What profilers and graphs call it.
+        forward (callable): The fast forward pass, fully annotated. Its results are
+            contiguous and none is an input; the first alone has a gradient.
+        backward (callable): ``backward(grad, kept, *args, needed)`` gives the gradients
+            to the tensors of ``args``, those in lists one by one, in order; ``needed``
+            says which of them must have one. Tensors left out at the end have none.
+        reference (callable): The definition, with the arguments of ``forward``.
+        work (callable): How many floating-point operations ``forward`` takes, and how
+            many ``backward``, given the arguments.
+        lowered (sequence of str): The arguments that autocast lowers.
+        keeps (slice): The results that ``backward`` gets as ``kept``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        forward: Callable[..., Any],
+        backward: Callable[..., list[Tensor | None]],
+        reference: Callable[..., Any],
+        work: Callable[..., tuple[float, float]],
+        lowered: Sequence[str],
+        keeps: slice = slice(0),
+    ) -> None:
+        self.reference, self.backward, self.keeps = reference, backward, keeps
+        schema = torch.library.infer_schema(forward, mutates_args=())
+        arguments, returns = schema[1:].rsplit(') -> ', 1)
+        self.is_single = not returns.startswith('(')
+        types, names = zip(*(a.split() for a in arguments.split(', ')), strict=True)
+        #: For each argument 1 where it is a tensor, 2 where it is a list of them.
+        self.kinds = [1 if t in ('Tensor', 'Tensor?') else 2 * (t == 'Tensor[]')
+                      for t in types]  # fmt: skip
+        self.lowered = [name in lowered for name in names]
+
+        self.forward = forward
+        op = torch.library.custom_op(
+            f'pyg_msg3d::{name}', self._run_forward, mutates_args=(), schema=schema
+        )
+        op.register_fake(self._fake)
+        op.register_autograd(self._differentiate, setup_context=self._save)
+        self.op = getattr(torch.ops.pyg_msg3d, name).default
+        back = torch.library.custom_op(
+            f'pyg_msg3d::{name}_backward',
+            self._run_backward,
+            mutates_args=(),
+            schema=f'(Tensor grad, Tensor[] kept, {arguments}, bool[] needed) -> Tensor[]',
+        )
+        back.register_fake(self._fake_backward)
+        self.backward_op = getattr(torch.ops.pyg_msg3d, f'{name}_backward').default
+        for device in ('CPU', 'CUDA'):
+            _LIBRARY.impl(name, self._autocast(device.lower()), f'Autocast{device}')
+        register_flop_formula(getattr(torch.ops.pyg_msg3d, name), get_raw=True)(
+            lambda *args, out_val=None: round(work(*args)[0])
+        )
+        register_flop_formula(getattr(torch.ops.pyg_msg3d, f'{name}_backward'), get_raw=True)(
+            lambda grad, kept, *args, out_val=None: round(work(*args[:-1])[1])
+        )
+
+    def __call__(self, *args: Any) -> Any:
+        """Computes it in the way that fits."""
+        first = args[0]
+        plain = (
+            first.device.type not in ('cpu', 'cuda')
+            or first.numel() == 0
+            or torch.compiler.is_exporting()
+            or torch.jit.is_tracing()
+            or forced('backend') == 'reference'
+            or is_transformed()
+        )
+        return self.reference(*args) if plain else self.op(*args)
+
+    def _run_forward(self, *args: Any) -> Any:
+        if forward_ad._current_level >= 0:
+            # Which torch would answer by a tangent of zero.
+            raise NotImplementedError(
+                f'{self.op} knows no forward-mode differentiation; call it through '
+                f'pyg_msg3d.ops, which takes the definition then'
+            )
+        return self.forward(*args)
+
+    # Shapes and types -------------------------------------------------------------
+
+    def _fake(self, *args: Any) -> Any:
+        out = self.reference(*args)
+        return _new(out) if self.is_single else tuple(_new(part) for part in out)
+
+    def _fake_backward(self, grad: Tensor, kept: list, *rest: Any) -> list[Tensor]:
+        *args, needed = rest
+        return [
+            _new(leaf) if leaf is not None and need else grad.new_empty(0)
+            for leaf, need in zip(self._leaves(args), needed, strict=True)
+        ]
+
+    # Autograd ---------------------------------------------------------------------
+
+    def _save(self, ctx: Any, inputs: tuple, output: Any) -> None:
+        results = (output,) if self.is_single else output
+        kept = results[self.keeps]
+        ctx.num_kept = len(kept)
+        ctx.save_for_backward(*kept, *self._leaves(inputs))
+        # Of lists of tensors the length, of tensors nothing.
+        ctx.args = [
+            (arg, None, [None] * len(arg) if kind == 2 else None)[kind]
+            for arg, kind in zip(inputs, self.kinds, strict=True)
+        ]
+        ctx.mark_non_differentiable(*results[1:])
+
+    def _differentiate(self, ctx: Any, grad: Tensor, *_: Any) -> tuple:
+        kept = list(ctx.saved_tensors[: ctx.num_kept])
+        leaves = list(ctx.saved_tensors[ctx.num_kept :])
+        needed = self._leaves(ctx.needs_input_grad)
+        if torch.is_grad_enabled() or is_transformed():
+            found = self._by_reference(grad, ctx.args, leaves, needed)
+        else:
+            args = self._filled(ctx.args, leaves)
+            found = self.backward_op(grad.contiguous(), kept, *args, needed)
+        found = [g if need else None for g, need in zip(found, needed, strict=True)]
+        nothing = [arg if kind else None for arg, kind in zip(ctx.args, self.kinds)]
+        return tuple(self._filled(nothing, found))
+
+    def _by_reference(
+        self, grad: Tensor, args: list, leaves: list, needed: list[bool]
+    ) -> list[Tensor | None]:
+        """Gradients that can be differentiated again."""
+        create_graph = torch.is_grad_enabled()
+        with torch.enable_grad():
+            # As views, since one tensor may be two arguments, each with a gradient.
+            mine = [
+                leaf.view_as(leaf) if need else leaf
+                for leaf, need in zip(leaves, needed, strict=True)
+            ]
+            out = self.reference(*self._filled(args, mine))
+            found = torch.autograd.grad(
+                out if self.is_single else out[0],
+                [leaf for leaf, need in zip(mine, needed, strict=True) if need],
+                grad, create_graph=create_graph, allow_unused=True,
+            )  # fmt: skip
+        left = iter(found)
+        return [next(left) if need else None for need in needed]
+
+    def _run_backward(self, grad: Tensor, kept: list, *rest: Any) -> list[Tensor]:
+        *args, needed = rest
+        found = list(self.backward(grad, kept, *args, needed=needed))
+        found += [None] * (len(needed) - len(found))
+        return [
+            grad.new_empty(0) if to_leaf is None or not need else to_leaf.contiguous()
+            for to_leaf, need in zip(found, needed, strict=True)
+        ]
+
+    # Autocast ---------------------------------------------------------------------
+
+    def _autocast(self, device: str) -> Callable[..., Any]:
+        def lower(*args: Any) -> Any:
+            dtype = torch.get_autocast_dtype(device)
+            leaves = [
+                leaf.to(dtype) if lowered and _can_be_lowered(leaf) else leaf
+                for leaf, lowered in zip(
+                    self._leaves(args), self._per_leaf(self.lowered, args), strict=True
+                )
+            ]
+            with torch.autocast(device, enabled=False):
+                return self.op(*self._filled(args, leaves))
+
+        return lower
+
+    # Tensors among the arguments --------------------------------------------------
+
+    def _leaves(self, values: Sequence[Any]) -> list[Any]:
+        """What belongs to the tensors, those of lists one by one."""
+        leaves: list[Any] = []
+        for value, kind in zip(values, self.kinds, strict=True):
+            leaves += ([], [value], value)[kind]
+        return leaves
+
+    def _per_leaf(self, values: Sequence[Any], args: Sequence[Any]) -> list[Any]:
+        """One value for each argument, repeated for the tensors in lists."""
+        return self._leaves(
+            [
+                [value] * len(arg) if kind == 2 else value
+                for value, arg, kind in zip(values, args, self.kinds, strict=True)
+            ]
+        )
+
+    def _filled(self, args: Sequence[Any], leaves: Sequence[Any]) -> list[Any]:
+        """Arguments with other tensors."""
+        left = iter(leaves)
+        return [
+            arg if kind == 0 else next(left) if kind == 1 else [next(left) for _ in arg]
+            for arg, kind in zip(args, self.kinds, strict=True)
+        ]
+
+
+@torch.compiler.assume_constant_result
+def is_transformed() -> bool:
+    """Whether :mod:`torch.func` or forward-mode differentiation are at work."""
+    within = torch._C._functorch.peek_interpreter_stack() is not None
+    return within or forward_ad._current_level >= 0
+
+
+def _can_be_lowered(leaf: Tensor | None) -> bool:
+    return leaf is not None and leaf.is_floating_point() and leaf.dtype != torch.float64
+
+
+def _new(like: Tensor) -> Tensor:
+    return torch.empty_like(like, memory_format=torch.contiguous_format)

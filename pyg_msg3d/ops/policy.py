@@ -1,0 +1,222 @@
+"""Which way an operator is computed: every threshold, order and amount, by device, and
+what they rest on. All ways give the same numbers, up to rounding.
+
+Unless said otherwise, figures are of ``benchmarks/operators.py`` and
+``benchmarks/model.py`` on two cores; those of GPUs are estimates.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+#: What adds messages up.
+BACKENDS = (
+    'reference', 'dense', 'scatter', 'csr', 'triton', 'torch_sparse', 'torch_scatter',
+)  # fmt: skip
+#: What computes products of full matrices.
+PRODUCTS = ('matmul', 'convolution')
+#: The linear maps of the scales first, or the sums along edges.
+ORDERS = ('maps_first', 'sums_first')
+
+_KINDS = {'backend': BACKENDS, 'product': PRODUCTS, 'order': ORDERS}
+_FORCED: ContextVar[Mapping[str, str]] = ContextVar('pyg_msg3d.ops.use', default={})
+
+
+@contextmanager
+def use(*ways: str) -> Iterator[None]:
+    """Computes operators in the given ways, within a ``with`` block and this thread,
+    whatever the sizes and the device would choose.
+
+    .. code-block:: python
+
+        with pyg_msg3d.ops.use('reference'):
+            expected = model(x)
+        with pyg_msg3d.ops.use('dense', 'convolution', 'sums_first'):
+            out = model(x)
+
+    Args:
+        *ways (str): A backend (:data:`BACKENDS`; :obj:`"reference"` are the paper's
+            equations in plain torch, for all operators), what computes products of
+            full matrices (:data:`PRODUCTS`), and the order of maps and sums
+            (:data:`ORDERS`); at most one of each.
+
+    Raises:
+        ValueError: If there is no such way, or two exclude each other.
+    """
+    forced: dict[str, str] = {}
+    for way in ways:
+        kind = next((kind for kind, known in _KINDS.items() if way in known), None)
+        if kind is None or kind in forced:
+            shown = '; '.join(', '.join(known) for known in _KINDS.values())
+            raise ValueError(f'Expected one each of: {shown} (got {", ".join(ways)})')
+        forced[kind] = way
+    token = _FORCED.set({**_FORCED.get(), **forced})
+    try:
+        yield
+    finally:
+        _FORCED.reset(token)
+
+
+@torch.compiler.assume_constant_result
+def forced(kind: str) -> str | None:
+    """The ``'backend'``, ``'product'`` or ``'order'`` that :func:`use` asks for."""
+    return _FORCED.get().get(kind)
+
+
+# What adds messages up ----------------------------------------------------------------
+
+
+class _Full(NamedTuple):
+    """When a product with the full matrix is taken."""
+
+    #: Entries up to which it is, whatever the density.
+    always: int
+    #: The density from which on it is ...
+    density: float
+    #: ... up to so many entries.
+    bound: int
+
+
+_FULL = {
+    # Few nodes are soon multiplied with, while a sparse product has its price in every
+    # frame: at 25 joints 2 times as fast, at 133 and 12 % equal, at 543 a third.
+    'cpu': _Full(1 << 15, 0.08, 1 << 24),
+    # Estimated: a GPU multiplies full matrices much faster than it gathers.
+    'cuda': _Full(1 << 17, 0.25, 1 << 24),
+}
+
+
+def backend(device: torch.device, num_edges: int, num_entries: int) -> str:
+    """What :obj:`"auto"` stands for, given the number of edges and the entries of the
+    matrix that they are part of."""
+    if device.type not in _FULL:
+        return 'reference'
+    rule = _FULL[device.type]
+    density = num_edges / max(1, num_entries)
+    if num_entries <= rule.always or (
+        density >= rule.density and num_entries <= rule.bound
+    ):
+        return 'dense'
+    return 'triton' if device.type == 'cuda' else 'csr'
+
+
+# In which order -----------------------------------------------------------------------
+
+
+class Order(NamedTuple):
+    """Multiplications per frame of the sum over scales."""
+
+    #: Where each joint is lifted to its K slots, once per frame, and these are summed.
+    maps_first: float
+    #: Where K slots are summed up at each target, and then mapped.
+    sums_first: float
+
+    @classmethod
+    def count(
+        cls,
+        num_scales: int,
+        num_sources: int,
+        num_targets: int,
+        channels: tuple[int, int],
+        num_edges: int,
+        windows_per_frame: float = 1.0,
+    ) -> 'Order':
+        """For ``channels`` before and after the maps."""
+        before, after = channels
+        per_map = num_scales * before * after
+        along_edges = windows_per_frame * num_edges
+        return cls(
+            num_sources * per_map + along_edges * after,
+            windows_per_frame * num_targets * per_map + along_edges * before,
+        )
+
+    @property
+    def lifts(self) -> bool:
+        """Whether maps come first. Where both count the same, what the backward pass
+        computes again is cheaper in the other order."""
+        way = forced('order')
+        return self.maps_first < self.sums_first if way is None else way == ORDERS[0]
+
+
+def maps_joints(channels: int, num_scales: int, num_frames: int) -> bool:
+    """Whether the diagonal part of a window's graph becomes one map for each joint:
+    where all of these are no larger than the K slots of all frames would be."""
+    return channels <= num_scales * num_frames
+
+
+# With which product -------------------------------------------------------------------
+
+
+def convolves(x: Tensor) -> bool:
+    """Whether products of full matrices are convolutions: in float32 on AMD's CPUs,
+    where torch's BLAS takes half the time of the other. It is the other way round on
+    Intel's, and on GPUs."""
+    way = forced('product')
+    if way is not None:
+        return way == 'convolution'
+    return _AMD and x.device.type == 'cpu' and x.dtype != torch.float64
+
+
+def is_narrow(x: Tensor) -> bool:
+    """Whether there are too few channels for a product per frame: then frames go side
+    by side, 3 times as fast with the 3 of raw coordinates."""
+    return x.size(-1) < 16
+
+
+#: Windows whose frames are summed in one product: so few that the zeros in it cost
+#: little.
+WINDOWS_AT_A_TIME = 64
+
+
+def _is_amd() -> bool:
+    try:
+        return 'AuthenticAMD' in Path('/proc/cpuinfo').read_text()
+    except OSError:
+        return False
+
+
+_AMD = _is_amd()
+
+
+# How much at a time -------------------------------------------------------------------
+
+# Bytes of an intermediate. On CPUs it then stays in the cache, and in memory that the
+# allocator has at hand; GPUs want more work at once.
+_CHUNK_BYTES = {'cpu': 1 << 22, 'cuda': 1 << 28}
+
+
+def chunks(num_items: int, elements_per_item: int, like: Tensor) -> list[slice]:
+    """Slices of a batch whose intermediates are small enough."""
+    bound = _CHUNK_BYTES.get(like.device.type, _CHUNK_BYTES['cuda'])
+    size = max(1, bound // (like.element_size() * max(1, elements_per_item)))
+    return [slice(i, min(i + size, num_items)) for i in range(0, num_items, size)]
+
+
+def tiles(
+    num_clips: int, num_windows: int, elements_per_window: int, like: Tensor
+) -> list[tuple[slice, slice]]:
+    """Slices of clips and of their windows. A clip is divided where it is much too
+    large by itself: windows share frames, so that doing so has its price."""
+    clips = chunks(num_clips, num_windows * elements_per_window, like)
+    windows = chunks(num_windows, max(1, elements_per_window // 3), like)
+    return [(clip, some) for clip in clips for some in windows]
+
+
+# Bytes of the first block's features: fewer are slower, more are not faster.
+_PART_BYTES = 1 << 24
+
+
+def clips_at_a_time(x: Tensor, channels: int) -> int:
+    """How many of the clips ``[B, T, V, C]`` go through a model's blocks at once in
+    inference on a CPU, so that memory does not grow with the batch."""
+    return max(1, _PART_BYTES // max(1, x[:1, ..., 0].numel() * channels * x.element_size()))
+
+
+def wide(x: Tensor) -> torch.dtype:
+    """What sums over chunks are kept in: float32 at least."""
+    return torch.promote_types(x.dtype, torch.float32)

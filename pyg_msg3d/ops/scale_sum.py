@@ -1,0 +1,419 @@
+"""The sum over scales of MS-GCN and G3D, without its :math:`K`-fold intermediate."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyg_msg3d.graph import ScaleGraph
+from pyg_msg3d.ops import policy, reference
+from pyg_msg3d.ops.kernels import csr, dense
+from pyg_msg3d.ops.kernels.linear import linear, linear_backward
+from pyg_msg3d.ops.kernels.memory import empty
+from pyg_msg3d.ops.kernels.packages import PACKAGES, why_not
+from pyg_msg3d.ops.operator import Operator
+from pyg_msg3d.ops.policy import convolves, wide
+from pyg_msg3d.ops.window import Window
+
+
+def scale_sum(
+    x: Tensor,
+    maps: Tensor | None,
+    graph: ScaleGraph,
+    window: Window | None = None,
+    backend: str = 'auto',
+) -> Tensor:
+    r"""The sum over scales that MS-GCN and G3D share, equations (3) and (5) of the
+    `"Disentangling and Unifying Graph Convolutions for Skeleton-Based Action
+    Recognition" <https://arxiv.org/abs/2003.14111>`_ paper,
+
+    .. math::
+        \mathbf{y}_i = \sum_{k=0}^{K-1} \sum_{u} [\mathbf{A}_{(k)}]_{i,u} \,
+        \mathbf{\Theta}_{(k)} \mathbf{x}_u,
+
+    in every frame, or in every temporal window, whose sources :math:`u` are the
+    joints of its :math:`\tau` frames: joint :math:`j` of frame :math:`t` is source
+    :math:`t V + j`. As code: :func:`pyg_msg3d.ops.reference.scale_sum`.
+
+    Maps and aggregation are linear, so they can go in either order: first lift each
+    joint to its :math:`K` slots, once per frame, or first sum up :math:`K` slots at
+    each target. The one with fewer operations is taken. The slots are computed clip
+    by clip, or some frames at a time, and again in the backward pass: nothing of
+    :math:`K` times the size of the features is kept, nor is any window unfolded.
+
+    Args:
+        x (Tensor): The features.
+        maps (Tensor, optional): The maps :math:`\mathbf{\Theta}_{(k)}`, one below the
+            other. Without them, ``x`` has a row :math:`u K + k` for each joint and
+            scale.
+        graph (ScaleGraph): The adjacency, over windows that of a window.
+        window (Window, optional): The temporal window. (default: :obj:`None`)
+        backend (str, optional): What adds up: :obj:`"dense"` (products with the full
+            matrix), :obj:`"csr"` (torch's sparse product), :obj:`"triton"` (kernels of
+            ours for GPUs), :obj:`"scatter"`, :obj:`"torch_scatter"` and
+            :obj:`"torch_sparse"` (PyG's ways), :obj:`"reference"` (the definition), or
+            :obj:`"auto"`, which picks by the size and density of the graph. What
+            :func:`~pyg_msg3d.ops.use` asks for has precedence.
+            (default: :obj:`"auto"`)
+
+    Shapes:
+        - **x:** :math:`(*, V, C)`, over windows :math:`(*, T, V, C)`
+        - **maps:** :math:`(K C', C)`
+        - **output:** :math:`(*, S', C')`, over windows :math:`(*, T', S', C')`
+
+    Raises:
+        ValueError: If shapes do not fit each other, or there is no such backend.
+        RuntimeError: If the named backend cannot run on this input; the message says
+            why.
+    """
+    _check_shapes(x, maps, graph, window)
+    backend = chosen(backend, x, graph)
+    k, tau = graph.num_scales, window.size if window else 1
+    graph = graph.to(x.dtype)
+    if backend == 'reference':
+        return reference.scale_sum(x, maps, graph, window)
+    if backend == 'dense':
+        graph = graph.full()
+    elif window is not None or backend in PACKAGES:
+        # Lifted once per frame, and only then are windows unfolded.
+        x = x if maps is None else linear(x, maps)
+        x = x if maps is None else x.unflatten(-1, (k, -1)).flatten(-3, -2)
+        x = x if window is None else window.unfold(x)
+        maps = window = None
+    if backend in PACKAGES:
+        return PACKAGES[backend](x, graph.edges())
+    lifts = True
+    if maps is not None:
+        lifts = policy.Order.count(
+            k, x.size(-2), graph.num_targets, (x.size(-1), maps.size(0) // k),
+            graph.weight.numel(), 1 / window.stride if window else 1,
+        ).lifts  # fmt: skip
+    graph = graph.sorted()
+    inner = 2 if window is None else 3
+    items = x.reshape(-1, *x.shape[-inner:])
+    out = _scale_sum(
+        items, maps, graph.weight, graph.indices, list(graph.sizes),
+        list(window or (0, 1, 1)), backend, lifts,
+    )  # fmt: skip
+    return out.view(*x.shape[:-inner], *out.shape[1:])
+
+
+def chosen(backend: str, x: Tensor, graph: ScaleGraph) -> str:
+    """The backend that is taken, after :func:`~pyg_msg3d.ops.use` and ``'auto'``.
+
+    Raises:
+        ValueError: If there is no such backend.
+        RuntimeError: If it cannot take these features.
+    """
+    if backend not in ('auto', *policy.BACKENDS):
+        raise ValueError(
+            f"Unknown backend '{backend}'; known ones: auto, "
+            f'{", ".join(policy.BACKENDS)}'
+        )
+    backend = policy.forced('backend') or backend
+    if backend == 'auto':
+        if graph.is_full and x.device.type in ('cpu', 'cuda'):
+            return 'dense'
+        backend = policy.backend(x.device, graph.weight.numel(), graph.num_entries)
+        missing = backend == 'triton' and why_not(backend, x) is not None
+        return 'csr' if missing else backend
+    reason = why_not(backend, x)
+    if reason is not None:
+        raise RuntimeError(
+            f"backend='{backend}' cannot run here: {reason}. backend='auto' picks "
+            f'one that can'
+        )
+    return backend
+
+
+def _check_shapes(
+    x: Tensor, maps: Tensor | None, graph: ScaleGraph, window: Window | None
+) -> None:
+    """Refuses what does not fit, before anything is read."""
+    k = graph.num_scales
+    if maps is not None and (maps.dim() != 2 or maps.size(1) != x.size(-1)):
+        raise ValueError(
+            f'Expected maps of {x.size(-1)} channels, as the features have (got '
+            f'{list(maps.shape)})'
+        )
+    num_sources = x.size(-2) * (window.size if window else 1)
+    expected = graph.num_sources * (1 if maps is not None else k)
+    if num_sources != expected or (maps is not None and maps.size(0) % k):
+        shown = '' if maps is None else f', with as many scales as the {list(maps.shape)} maps'
+        raise ValueError(
+            f'Expected a graph of {num_sources} sources{shown} (got '
+            f'{graph.num_sources} sources and {k} scales)'
+        )
+
+
+# The operator -------------------------------------------------------------------------
+
+
+class _Full:
+    """A full matrix, in every frame or over every window."""
+
+    def __init__(
+        self, graph: ScaleGraph, window: Window | None, backend: str, lifts: bool
+    ) -> None:
+        self.window, self.lifts, self.k = window, lifts, graph.num_scales
+        self.matrix = graph.weight
+        if not lifts:
+            # Rows (i, k) instead of columns (u, k).
+            self.matrix = self.matrix.unflatten(1, (-1, self.k)).transpose(1, 2)
+            self.matrix = self.matrix.flatten(0, 1)
+
+    def product(self, h: Tensor, out: Tensor | None = None) -> Tensor:
+        return dense.product(h, self.matrix, self.window, out)
+
+    def backward(self, grad: Tensor, h: Tensor, needs_weight: bool) -> dense.Gradients:
+        return dense.backward(grad, h, self.matrix, self.window, needs_weight)
+
+    def to_weight(self, grad: Tensor) -> Tensor:
+        """A gradient to the matrix, as it was given."""
+        if self.lifts:
+            return grad
+        return grad.unflatten(0, (-1, self.k)).transpose(1, 2).flatten(1)
+
+
+class _Edges:
+    """Edges, in every frame. Slots are ends of edges and their scale together."""
+
+    def __init__(
+        self, graph: ScaleGraph, window: Window | None, backend: str, lifts: bool
+    ) -> None:
+        self.graph, self.kernel = graph, _kernel(backend)
+        #: Every how many pointers a row begins, in both directions.
+        self.rows, self.columns = (
+            (graph.num_scales, 1) if lifts else (1, graph.num_scales)
+        )
+        self.row = graph.target if lifts else graph.target * self.columns + graph.scale
+        self.column = graph.slot if lifts else graph.source
+
+    def product(self, h: Tensor, out: Tensor | None = None) -> Tensor:
+        return self.kernel.product(self.matrix, h, out)
+
+    def backward(self, grad: Tensor, h: Tensor, needs_weight: bool) -> dense.Gradients:
+        grad = grad.contiguous()
+        to_h = self.kernel.product(self.transposed, grad)
+        if not needs_weight:
+            return to_h, None
+        return to_h, self.kernel.weight_gradient(grad, h, self.row, self.column)
+
+    def to_weight(self, grad: Tensor) -> Tensor:
+        """A gradient to the weights, as they were given."""
+        return grad
+
+    @cached_property
+    def matrix(self) -> Any:
+        """What the kernel multiplies by, targets by sources."""
+        g = self.graph
+        return self.kernel.matrix(
+            g.rowptr[:: self.rows], self.column, g.weight, g.num_sources * self.rows
+        )
+
+    @cached_property
+    def transposed(self) -> Any:
+        """And in the backward pass."""
+        g = self.graph
+        row, weight = self.row[g.order], g.weight[g.order]
+        size = g.num_targets * self.columns
+        return self.kernel.matrix(g.colptr[:: self.columns], row, weight, size)
+
+
+def _kernel(backend: str) -> Any:
+    """A kernel by its name; Triton is imported only where it is used."""
+    if backend == 'csr':
+        return csr
+    from pyg_msg3d.ops.kernels import triton
+
+    return triton
+
+
+def _forward(
+    x: Tensor,
+    maps: Tensor | None,
+    weight: Tensor,
+    indices: Sequence[Tensor],
+    sizes: Sequence[int],
+    window: Sequence[int],
+    backend: str,
+    lifts: bool,
+) -> Tensor:
+    graph, over = _given(weight, indices, sizes, window)
+    sums = (_Full if graph.is_full else _Edges)(graph, over, backend, lifts)
+    # The result first: what is computed on the way then leaves no holes behind it.
+    out = empty(x, *_shape(x, maps, graph, over))
+    if maps is not None and not lifts:
+        maps = _side_by_side(maps, graph.num_scales)
+    slots = None
+    for chunk in _chunks(x, maps, graph, over, lifts):
+        part = x[chunk]
+        if maps is None:
+            sums.product(part, out[chunk])
+            continue
+        # In the same memory each time; convolutions bring their own.
+        room = None if slots is None or convolves(x) else slots[: part.size(0)]
+        if lifts:
+            mine = linear(part, maps, out=room)
+            sums.product(_to_slots(mine, graph), out[chunk])
+        else:
+            mine = sums.product(part, room)
+            linear(_from_slots(mine, graph), maps, out=out[chunk])
+        slots = mine if slots is None else slots
+    return out
+
+
+def _backward(
+    grad: Tensor,
+    kept: list[Tensor],
+    x: Tensor,
+    maps: Tensor | None,
+    weight: Tensor,
+    indices: Sequence[Tensor],
+    sizes: Sequence[int],
+    window: Sequence[int],
+    backend: str,
+    lifts: bool,
+    needed: Sequence[bool],
+) -> list[Tensor | None]:
+    graph, over = _given(weight, indices, sizes, window)
+    sums = (_Full if graph.is_full else _Edges)(graph, over, backend, lifts)
+    k, needs_weight = graph.num_scales, needed[2]
+    if maps is not None and not lifts:
+        maps = _side_by_side(maps, k)
+    to_x = empty(x, *x.shape)
+    to_maps: Any = None if maps is None else torch.zeros_like(maps, dtype=wide(x))
+    to_weight = None
+    for chunk in _chunks(x, maps, graph, over, lifts):
+        part, g = x[chunk], grad[chunk]
+        if maps is None:
+            to_x[chunk], mine = sums.backward(g, part, needs_weight)
+        elif lifts:
+            slots = _to_slots(linear(part, maps), graph)
+            g, mine = sums.backward(g, slots, needs_weight)
+            to_maps += linear_backward(_from_slots(g, graph), part, maps, to_x[chunk])[1]
+        else:
+            slots = _from_slots(sums.product(part), graph)
+            g, of_maps = linear_backward(g, slots, maps)
+            to_maps += of_maps
+            to_x[chunk], mine = sums.backward(_to_slots(g, graph), part, needs_weight)
+        if mine is not None:
+            mine = mine.to(wide(x))
+            to_weight = mine if to_weight is None else to_weight.add_(mine)
+    if maps is not None:
+        to_maps = to_maps if lifts else _one_below_the_other(to_maps, k)
+        to_maps = to_maps.to(maps.dtype)
+    if to_weight is not None:
+        to_weight = sums.to_weight(to_weight).to(weight.dtype)
+    return [to_x, to_maps, to_weight]
+
+
+def _by_definition(
+    x: Tensor,
+    maps: Tensor | None,
+    weight: Tensor,
+    indices: Sequence[Tensor],
+    sizes: Sequence[int],
+    window: Sequence[int],
+    backend: str,
+    lifts: bool,
+) -> Tensor:
+    return reference.scale_sum(x, maps, *_given(weight, indices, sizes, window))
+
+
+def _work(
+    x: Tensor,
+    maps: Tensor | None,
+    weight: Tensor,
+    indices: Sequence[Tensor],
+    sizes: Sequence[int],
+    window: Sequence[int],
+    backend: str,
+    lifts: bool,
+) -> tuple[float, float]:
+    graph, over = _given(weight, indices, sizes, window)
+    items, frames = x.shape[:-2].numel(), 1.0
+    if over is not None:
+        frames = over.count(x.size(1)) / x.size(1)
+    if maps is None:
+        work = 2 * items * frames * weight.numel() * x.size(-1)
+        return work, 2 * work
+    channels = x.size(-1), maps.size(0) // graph.num_scales
+    order = policy.Order.count(
+        graph.num_scales, x.size(-2), graph.num_targets, channels, weight.numel(), frames
+    )
+    work = 2 * items * (order.maps_first if lifts else order.sums_first)
+    # Twice as much backward, and what comes first once more.
+    per_map = items * graph.num_scales * x.size(-2) * channels[0] * channels[1]
+    again = per_map if lifts else items * frames * weight.numel() * channels[0]
+    return work, 2 * work + 2 * again
+
+
+_scale_sum = Operator(
+    'scale_sum', _forward, _backward, _by_definition, _work, ('x', 'maps', 'weight')
+)
+
+
+# Shapes -------------------------------------------------------------------------------
+
+
+def _given(
+    weight: Tensor,
+    indices: Sequence[Tensor],
+    sizes: Sequence[int],
+    window: Sequence[int],
+) -> tuple[ScaleGraph, Window | None]:
+    """The graph and the window, as they were before they became arguments."""
+    missing = [None] * (6 - len(indices))
+    graph = ScaleGraph(weight, *indices, *missing, *sizes)
+    return graph, Window(*window) if window[0] else None
+
+
+def _shape(
+    x: Tensor, maps: Tensor | None, graph: ScaleGraph, window: Window | None
+) -> tuple[int, ...]:
+    channels = x.size(-1) if maps is None else maps.size(0) // graph.num_scales
+    frames = () if window is None else (window.count(x.size(1)),)
+    return x.size(0), *frames, graph.num_targets, channels
+
+
+def _chunks(
+    x: Tensor,
+    maps: Tensor | None,
+    graph: ScaleGraph,
+    window: Window | None,
+    lifts: bool,
+) -> list[slice]:
+    """Items at a time: frames, or where windows are, clips."""
+    if maps is None:
+        slots, channels = graph.num_targets, x.size(-1)
+    elif lifts:
+        slots, channels = x.size(-2) * graph.num_scales, maps.size(0) // graph.num_scales
+    else:
+        slots, channels = graph.num_targets * graph.num_scales, x.size(-1)
+    frames = 1 if window is None else x.size(1)
+    if window is not None and not lifts:
+        frames = window.count(frames)
+    return policy.chunks(x.size(0), frames * slots * channels, x)
+
+
+def _to_slots(h: Tensor, graph: ScaleGraph) -> Tensor:
+    """``[*, V, K C]`` to ``[*, V K, C]``."""
+    return h.unflatten(-1, (graph.num_scales, -1)).flatten(-3, -2)
+
+
+def _from_slots(h: Tensor, graph: ScaleGraph) -> Tensor:
+    """``[*, V K, C]`` to ``[*, V, K C]``."""
+    return h.unflatten(-2, (-1, graph.num_scales)).flatten(-2)
+
+
+def _side_by_side(maps: Tensor, num_scales: int) -> Tensor:
+    """``[K C', C]``, which lifts, to ``[C', K C]``, which adds slots up."""
+    return maps.unflatten(0, (num_scales, -1)).transpose(0, 1).flatten(1)
+
+
+def _one_below_the_other(maps: Tensor, num_scales: int) -> Tensor:
+    """The way back."""
+    return maps.unflatten(1, (num_scales, -1)).transpose(0, 1).flatten(0, 1)
