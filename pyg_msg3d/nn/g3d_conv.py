@@ -224,13 +224,12 @@ class G3DConv(MultiScaleMessagePassing):
             return self.collapse(normalise(self.norm, h).flatten(-2))
         moments = (None, None) if norm.training else (norm.running_mean, norm.running_var)
         out, mean, variance = collapse(
-            h, own, self.bias, norm.weight, norm.bias, self.collapse.weight, *moments,
-            norm.eps, None if own is None else self.window,
+            h, own, self.bias, norm.weight, norm.bias, self.collapse.weight,
+            self.collapse.bias, *moments, norm.eps, None if own is None else self.window,
         )  # fmt: skip
         if norm.training:
             track(norm, mean, variance, h.shape[:3].numel() * self.window.size)
-        bias = self.collapse.bias
-        return out if bias is None else out + bias.to(out.dtype)
+        return out
 
     def __repr__(self) -> str:
         return (

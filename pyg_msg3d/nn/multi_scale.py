@@ -8,7 +8,7 @@ from torch_geometric.typing import Adj, OptTensor
 from pyg_msg3d.graph import ScaleGraph
 from pyg_msg3d.nn.changed import is_changed
 from pyg_msg3d.nn.scale_linear import ScaleLinear
-from pyg_msg3d.ops import BACKENDS, Window, scale_sum
+from pyg_msg3d.ops import BACKENDS, Window, is_transformed, scale_sum
 
 
 class MultiScaleMessagePassing(MessagePassing):
@@ -134,6 +134,13 @@ class MultiScaleMessagePassing(MessagePassing):
 
     def message(self, x_j: Tensor, edge_weight: Tensor) -> Tensor:
         return edge_weight.view(-1, 1) * x_j
+
+    def add_bias(self, out: Tensor, bias: Tensor) -> Tensor:
+        """``out + bias``, in the type of the product, which autocast may have chosen:
+        in place, but for where a hook may hold on to what was propagated."""
+        bias, fused = bias.to(out.dtype), self.is_fused()
+        watched = self._message_and_aggregate_forward_hooks or is_transformed()
+        return out.add_(bias) if fused and not watched else out + bias
 
     def graph_of(
         self,

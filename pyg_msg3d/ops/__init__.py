@@ -4,6 +4,7 @@ from pyg_msg3d.ops.collapse import collapse
 from pyg_msg3d.ops.joint_maps import joint_maps
 from pyg_msg3d.ops.kernels.linear import linear
 from pyg_msg3d.ops.ms_tcn import ms_tcn
+from pyg_msg3d.ops.operator import is_transformed
 from pyg_msg3d.ops.policy import BACKENDS, ORDERS, PRODUCTS, use
 from pyg_msg3d.ops.scale_sum import chosen, scale_sum
 from pyg_msg3d.ops.window import Window, combine, sum_windows
@@ -17,6 +18,7 @@ __all__ = [
     'chosen',
     'collapse',
     'combine',
+    'is_transformed',
     'joint_maps',
     'linear',
     'ms_tcn',

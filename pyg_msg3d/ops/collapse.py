@@ -23,6 +23,7 @@ def collapse(
     gamma: Tensor,
     beta: Tensor,
     weight: Tensor,
+    shift: Tensor | None,
     mean: Tensor | None = None,
     variance: Tensor | None = None,
     eps: float = 1e-5,
@@ -42,8 +43,9 @@ def collapse(
     """
     weight = weight.to(h.dtype)
     return _collapse(
-        h, own, bias, gamma, beta, weight, mean, variance, eps, list(window or (0, 1, 1))
-    )
+        h, own, bias, gamma, beta, weight, shift, mean, variance, eps,
+        list(window or (0, 1, 1)),
+    )  # fmt: skip
 
 
 def _forward(
@@ -53,6 +55,7 @@ def _forward(
     gamma: Tensor,
     beta: Tensor,
     weight: Tensor,
+    shift: Tensor | None,
     mean: Tensor | None,
     variance: Tensor | None,
     eps: float,
@@ -60,16 +63,18 @@ def _forward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     sums = _sums(h, own, window)
     # A bias before a normalisation moves the mean that is subtracted.
-    shift = 0 if bias is None else bias
+    moved = 0 if bias is None else bias
     mean, variance = (
-        sums.moments() if mean is None else (mean - shift, variance.clone())
+        sums.moments() if mean is None else (mean - moved, variance.clone())
     )
     norm = Normalisation(mean, variance, eps, gamma, beta)
     # The result first: what is computed on the way then leaves no holes behind it.
     out = empty(h, h.size(0), sums.windows, sums.joints, weight.size(0))
     for tile in sums.tiles():
-        linear(sums.activated(tile, norm).flatten(-2), weight, out=out[tile])
-    return out, mean + shift, variance
+        mine = linear(sums.activated(tile, norm).flatten(-2), weight, out=out[tile])
+        if shift is not None:
+            mine += shift
+    return out, mean + moved, variance
 
 
 def _backward(
@@ -81,6 +86,7 @@ def _backward(
     gamma: Tensor,
     beta: Tensor,
     weight: Tensor,
+    shift: Tensor | None,
     mean: Tensor | None,
     variance: Tensor | None,
     eps: float,
@@ -112,8 +118,11 @@ def _backward(
         line = slope, -norm.scale * to_beta / sums.count - norm.mean * slope
         to_bias = torch.zeros_like(to_beta)
     to_h = sums.finish(line)
-    of_norm = [to_bias, to_gamma, to_beta, to_weight.to(weight.dtype)]
-    return [*to_h, *of_norm, to_mean, to_variance]
+    to_shift = grad.sum((0, 1, 2)) if needed[6] else None
+    of_norm = [to_bias, to_gamma, to_beta]
+    return [
+        *to_h, *of_norm, to_weight.to(weight.dtype), to_shift, to_mean, to_variance
+    ]  # fmt: skip
 
 
 def _by_definition(*args: Any) -> tuple[Tensor, Tensor, Tensor]:
@@ -123,7 +132,7 @@ def _by_definition(*args: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 def _work(
     h: Tensor, own: Tensor | None, bias: Any, gamma: Any, beta: Any, weight: Tensor,
-    mean: Any, variance: Any, eps: float, window: Sequence[int],
+    shift: Any, mean: Any, variance: Any, eps: float, window: Sequence[int],
 ) -> tuple[float, float]:  # fmt: skip
     work = 2 * h.shape[:3].numel() * weight.numel()
     return work, 2 * work

@@ -76,6 +76,7 @@ def collapse(
     gamma: Tensor,
     beta: Tensor,
     weight: Tensor,
+    shift: Tensor | None,
     mean: Tensor | None,
     variance: Tensor | None,
     eps: float,
@@ -88,7 +89,7 @@ def collapse(
         \mathbf{y}_{w,v} = \sum_{t<\tau} \mathbf{\Phi}_t \, \mathrm{ReLU} \left(
         \boldsymbol{\gamma} \, \frac{\mathbf{h}_{w,v,t} + \mathbf{b} -
         \boldsymbol{\mu}}{\sqrt{\boldsymbol{\sigma}^2 + \epsilon}} +
-        \boldsymbol{\beta} \right).
+        \boldsymbol{\beta} \right) + \mathbf{c}.
 
     Mean and variance are those of :math:`\mathbf{h} + \mathbf{b}` where they are not
     given; they are the second and third result. With ``own``, :math:`\mathbf{h}` comes
@@ -98,13 +99,15 @@ def collapse(
         - **h:** :math:`(*, T', V, \tau, C)`, in two parts :math:`(*, T', V, C)`
         - **own:** :math:`(*, T, V, C)`
         - **bias, gamma, beta, mean, variance:** :math:`(C)`
-        - **weight:** :math:`\mathbf{\Phi}`, :math:`(C', \tau C)`
+        - **weight, shift:** :math:`\mathbf{\Phi}` :math:`(C', \tau C)` and
+          :math:`\mathbf{c}` :math:`(C')`
         - **output:** :math:`(*, T', V, C')`
     """
     h = h if own is None or window is None else combine(h, own, window)
     h = h if bias is None else h + bias.to(h.dtype)
     y, mean, variance = _normalised(h, gamma, beta, eps, mean, variance)
-    return F.linear(y.relu().flatten(-2), weight), mean, variance
+    shift = None if shift is None else shift.to(weight.dtype)
+    return F.linear(y.relu().flatten(-2), weight, shift), mean, variance
 
 
 def ms_tcn(
