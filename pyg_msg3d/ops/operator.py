@@ -80,15 +80,8 @@ class Operator:
     def __call__(self, *args: Any) -> Any:
         """Computes it in the way that fits."""
         first = args[0]
-        plain = (
-            first.device.type not in ('cpu', 'cuda')
-            or first.numel() == 0
-            or torch.compiler.is_exporting()
-            or torch.jit.is_tracing()
-            or forced('backend') == 'reference'
-            or is_transformed()
-        )
-        return self.reference(*args) if plain else self.op(*args)
+        known = first.device.type in ('cpu', 'cuda') and first.numel() > 0
+        return self.op(*args) if known and not wants_definition() else self.reference(*args)
 
     def _run_forward(self, *args: Any) -> Any:
         if forward_ad._current_level >= 0:
@@ -211,11 +204,25 @@ class Operator:
         ]
 
 
+# Looked at once, when code is compiled: what they look at, compilers do not see.
+
+
 @torch.compiler.assume_constant_result
 def is_transformed() -> bool:
     """Whether :mod:`torch.func` or forward-mode differentiation are at work."""
     within = torch._C._functorch.peek_interpreter_stack() is not None
     return within or forward_ad._current_level >= 0
+
+
+@torch.compiler.assume_constant_result
+def wants_definition() -> bool:
+    """Whether somebody asks for an operator's definition, or looks into it."""
+    return (
+        forced('backend') == 'reference'
+        or is_transformed()
+        or torch.compiler.is_exporting()
+        or torch.jit.is_tracing()
+    )
 
 
 def _can_be_lowered(leaf: Tensor | None) -> bool:
