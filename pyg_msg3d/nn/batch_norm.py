@@ -6,6 +6,8 @@ from torch.nn import Module
 from torch.nn.modules.module import _has_any_global_hook
 from torch_geometric.nn.norm import BatchNorm as _BatchNorm
 
+from pyg_msg3d.ops import wants_definition
+
 
 class BatchNorm(_BatchNorm):
     r"""Batch normalisation of the last dimension of :math:`(*, C)`, over all others:
@@ -13,7 +15,16 @@ class BatchNorm(_BatchNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalises each channel; the shape stays."""
+        if wants_definition() and not self.training:
+            return affine(self.module, x)
         return super().forward(x.flatten(0, -2)).view(x.shape)
+
+
+def affine(norm: Any, x: Tensor) -> Tensor:
+    """What a batch norm of the last dimension is in evaluation mode, without a change
+    of shape that exports could not follow."""
+    y = (x - norm.running_mean) * (norm.running_var + norm.eps).rsqrt()
+    return y if norm.weight is None else y * norm.weight + norm.bias
 
 
 def normalise(norm: Module, x: Tensor) -> Tensor:

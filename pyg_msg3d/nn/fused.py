@@ -11,8 +11,10 @@ from torch.nn import Buffer, Identity, Module, Parameter, Sequential
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pyg_msg3d.nn.blocks import STGCBlock
-from pyg_msg3d.nn.mstcn import MSTCN
+from pyg_msg3d.nn.leading import joined, parted
+from pyg_msg3d.nn.mstcn import MSTCN, as_image, strided
 from pyg_msg3d.nn.pointwise import Pointwise
+from pyg_msg3d.ops import Window
 
 
 def fuse(block: Any) -> STGCBlock:
@@ -95,20 +97,21 @@ class FusedMSTCN(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Runs the block; shapes are those of :class:`MSTCN`."""
-        lead = x.shape[:-3]
-        # [B, T, V, C] seen as channels-last [B, C, T, V]: no copy.
-        x = x.reshape(-1, *x.shape[-3:]).permute(0, 3, 1, 2)
+        x, lead = joined(x, 3)
+        left = as_image(Window(1, self.stride).slices(x)[0])
+        x = as_image(x)
         mapped = self.first(x)
         inner = (len(self.temporal) + 1) * self.width
         branches = F.relu_(mapped[:, :inner]).split(self.width, 1)
         if self.second is not None:
-            mapped = self.second(x[:, :, :: self.stride])
+            mapped = self.second(left)
         else:
             mapped = mapped[:, inner:]
         outs = [
-            conv(branch) for conv, branch in zip(self.temporal, branches, strict=False)
+            strided(conv, branch)
+            for conv, branch in zip(self.temporal, branches, strict=False)
         ]
-        highest = self.maximum(branches[-1])
+        highest = strided(self.maximum, branches[-1])
         outs.append(torch.addcmul(self.maximum_shift, highest, self.maximum_scale))
         done = sum(out.size(1) for out in outs)
         outs.append(mapped[:, : self.out_channels - done])
@@ -119,8 +122,7 @@ class FusedMSTCN(Module):
             out += mapped[:, self.out_channels - done :]
         if self.activation:
             out = out.relu_()
-        out = out.permute(0, 2, 3, 1)
-        return out.reshape(*lead, *out.shape[1:])
+        return parted(out.permute(0, 2, 3, 1), lead)
 
 
 def _scale(conv: Any, scale: Tensor, shift: Tensor) -> None:

@@ -10,6 +10,7 @@ from torch_geometric.typing import Adj, OptTensor
 from pyg_msg3d.graph import ScaleGraph
 from pyg_msg3d.nn.batch_norm import BatchNorm, normalise, track
 from pyg_msg3d.nn.changed import is_changed, is_changed_norm
+from pyg_msg3d.nn.leading import joined, parted
 from pyg_msg3d.nn.multi_scale import MultiScaleMessagePassing
 from pyg_msg3d.nn.scale_linear import ScaleLinear
 from pyg_msg3d.ops import (
@@ -173,18 +174,17 @@ class G3DConv(MultiScaleMessagePassing):
             )
         if self.embed is not None:
             x = normalise(self.embed_norm, self.embed(x))
-        lead, num_joints, tau = x.shape[:-3], x.size(-2), self.window.size
+        num_joints, tau = x.size(-2), self.window.size
         sizes = num_joints * (1, tau)[not self.factored], num_joints * (tau, 2)[self.factored]
         graph = self.graph_of(x, edge_index, edge_type, edge_weight, *sizes)
-        x, own = x.reshape(-1, *x.shape[-3:]), None
+        (x, lead), own = joined(x, 3), None
         if self.factored:
             h, own = self._in_factors(x, graph)
         else:
             # Targets (v, t) instead of (t, v), so that no result is transposed.
             h = self.propagate(graph.joints_first(tau), x=x, window=self.window)
             h = h.unflatten(-2, (-1, tau))
-        out = self._collapse(h, own)
-        return out.view(*lead, *out.shape[1:])
+        return parted(self._collapse(h, own), lead)
 
     def _in_factors(self, x: Tensor, graph: ScaleGraph) -> tuple[Tensor, Tensor]:
         """Equation (5) in two parts: what all frames of each window share
@@ -208,7 +208,7 @@ class G3DConv(MultiScaleMessagePassing):
     def _maps_joints(self, x: Tensor, graph: ScaleGraph) -> bool:
         if is_changed(self.lin, ScaleLinear) or chosen(self.backend, x, graph) != 'dense':
             return False
-        return policy.maps_joints(x.size(-1), self.num_scales, x.shape[:2].numel())
+        return policy.maps_joints(x.size(-1), self.num_scales, x.size(0) * x.size(1))
 
     def _collapse(self, h: Tensor, own: Tensor | None) -> Tensor:
         """Equation (6), from the sums of windows, or from their two parts."""
@@ -228,7 +228,7 @@ class G3DConv(MultiScaleMessagePassing):
             self.collapse.bias, *moments, norm.eps, None if own is None else self.window,
         )  # fmt: skip
         if norm.training:
-            track(norm, mean, variance, h.shape[:3].numel() * self.window.size)
+            track(norm, mean, variance, h[..., 0].numel() * (1 if own is None else self.window.size))
         return out
 
     def __repr__(self) -> str:

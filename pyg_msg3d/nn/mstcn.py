@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import torch
@@ -7,8 +8,9 @@ from torch.nn import BatchNorm2d, Conv2d, MaxPool2d, Module, ModuleList, Sequent
 
 from pyg_msg3d.nn.batch_norm import finish, normalise, track
 from pyg_msg3d.nn.changed import is_changed, is_changed_norm
+from pyg_msg3d.nn.leading import joined, parted
 from pyg_msg3d.nn.pointwise import Pointwise
-from pyg_msg3d.ops import ms_tcn
+from pyg_msg3d.ops import Window, every, ms_tcn
 
 
 class MSTCN(Module):
@@ -117,20 +119,18 @@ class MSTCN(Module):
                 f'Expected features of shape [*, frames, joints, {self.in_channels}] '
                 f'(got {list(x.shape)})'
             )
-        lead = x.shape[:-3]
-        x = x.reshape(-1, *x.shape[-3:])
+        x, lead = joined(x, 3)
         # A pointwise map of every s-th frame. Not a convolution with that stride: on
         # CPUs its backward pass writes beyond its memory where channels are few. Made
         # contiguous once for all that takes it.
-        left = x[:, :: self.stride].contiguous()
-        last = self.shortcut(_as_image(left))
+        left = Window(1, self.stride).slices(x)[0].contiguous()
+        last = self.shortcut(as_image(left))
         if self._is_plain():
             out = self._in_training(x, last)
         else:
-            out = self.norm(self._branches(_as_image(x), last))
-        out = finish(self.norm, out, self.activation, self.residual, _as_image(left))
-        out = out.permute(0, 2, 3, 1)
-        return out.reshape(*lead, *out.shape[1:])
+            out = self.norm(self._branches(as_image(x), last))
+        out = finish(self.norm, out, self.activation, self.residual, as_image(left))
+        return parted(out.permute(0, 2, 3, 1), lead)
 
     def _is_plain(self) -> bool:
         """Whether the branches are normalised by the statistics of the batch, and no
@@ -158,16 +158,17 @@ class MSTCN(Module):
         )  # fmt: skip
         track(norms[0], *moments[:2], x[..., 0].numel())
         track(norms[1], *moments[2:], out[..., 0].numel())
-        return _as_image(out)
+        return as_image(out)
 
     def _branches(self, x: Tensor, last: Tensor) -> Tensor:
         """All branches side by side, of which the last is done."""
         out = normalise(self.pointwise_norm, self.pointwise(x))
         *dilated, highest = out.split(self.width, 1)
         outs = [
-            conv(branch) for conv, branch in zip(self.temporal, dilated, strict=True)
+            strided(conv, branch)
+            for conv, branch in zip(self.temporal, dilated, strict=True)
         ]
-        return torch.cat([*outs, self.maximum(highest), last], dim=1)
+        return torch.cat([*outs, strided(self.maximum, highest), last], dim=1)
 
     def __repr__(self) -> str:
         return (
@@ -176,6 +177,18 @@ class MSTCN(Module):
         )
 
 
-def _as_image(x: Tensor) -> Tensor:
+def strided(module: Any, x: Tensor) -> Tensor:
+    """What a convolution or a maximum makes of ``[B, C, T, V]``. In exports, it is
+    taken in all frames, of which those between are left out then: that these are as
+    many as where features are left out at once, they cannot tell otherwise."""
+    stride = getattr(module, 'stride', (1, 1))[0]
+    if stride == 1 or not torch.compiler.is_exporting():
+        return module(x)
+    everywhere = copy(module)
+    everywhere.stride = (1, 1)
+    return as_image(every(everywhere(x).permute(0, 2, 3, 1), stride))
+
+
+def as_image(x: Tensor) -> Tensor:
     """``[B, T, V, C]`` seen as channels-last ``[B, C, T, V]``: no copy."""
     return x.permute(0, 3, 1, 2)

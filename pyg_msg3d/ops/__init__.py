@@ -4,10 +4,16 @@ from pyg_msg3d.ops.collapse import collapse
 from pyg_msg3d.ops.joint_maps import joint_maps
 from pyg_msg3d.ops.kernels.linear import linear
 from pyg_msg3d.ops.ms_tcn import ms_tcn
-from pyg_msg3d.ops.operator import is_transformed
-from pyg_msg3d.ops.policy import BACKENDS, ORDERS, PRODUCTS, use
+from pyg_msg3d.ops.policy import (
+    BACKENDS,
+    ORDERS,
+    PRODUCTS,
+    is_transformed,
+    use,
+    wants_definition,
+)
 from pyg_msg3d.ops.scale_sum import chosen, scale_sum
-from pyg_msg3d.ops.window import Window, combine, sum_windows
+from pyg_msg3d.ops.window import Window, combine, every, sum_windows
 
 __all__ = [
     'BACKENDS',
@@ -18,6 +24,7 @@ __all__ = [
     'chosen',
     'collapse',
     'combine',
+    'every',
     'is_transformed',
     'joint_maps',
     'linear',
@@ -27,4 +34,5 @@ __all__ = [
     'scale_sum',
     'sum_windows',
     'use',
+    'wants_definition',
 ]

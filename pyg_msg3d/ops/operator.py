@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.utils.flop_counter import register_flop_formula
 
-from pyg_msg3d.ops.policy import forced
+from pyg_msg3d.ops.policy import is_transformed, wants_definition
 
 _LIBRARY = torch.library.Library('pyg_msg3d', 'FRAGMENT')
 
@@ -202,27 +202,6 @@ class Operator:
             arg if kind == 0 else next(left) if kind == 1 else [next(left) for _ in arg]
             for arg, kind in zip(args, self.kinds, strict=True)
         ]
-
-
-# Looked at once, when code is compiled: what they look at, compilers do not see.
-
-
-@torch.compiler.assume_constant_result
-def is_transformed() -> bool:
-    """Whether :mod:`torch.func` or forward-mode differentiation are at work."""
-    within = torch._C._functorch.peek_interpreter_stack() is not None
-    return within or forward_ad._current_level >= 0
-
-
-@torch.compiler.assume_constant_result
-def wants_definition() -> bool:
-    """Whether somebody asks for an operator's definition, or looks into it."""
-    return (
-        forced('backend') == 'reference'
-        or is_transformed()
-        or torch.compiler.is_exporting()
-        or torch.jit.is_tracing()
-    )
 
 
 def _can_be_lowered(leaf: Tensor | None) -> bool:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 #: What adds messages up.
 BACKENDS = (
@@ -62,10 +63,31 @@ def use(*ways: str) -> Iterator[None]:
         _FORCED.reset(token)
 
 
+# Looked at once, when code is compiled: what these look at, compilers do not see.
+
+
 @torch.compiler.assume_constant_result
 def forced(kind: str) -> str | None:
     """The ``'backend'``, ``'product'`` or ``'order'`` that :func:`use` asks for."""
     return _FORCED.get().get(kind)
+
+
+@torch.compiler.assume_constant_result
+def is_transformed() -> bool:
+    """Whether :mod:`torch.func` or forward-mode differentiation are at work."""
+    within = torch._C._functorch.peek_interpreter_stack() is not None
+    return within or forward_ad._current_level >= 0
+
+
+@torch.compiler.assume_constant_result
+def wants_definition() -> bool:
+    """Whether somebody asks for an operator's definition, or looks into it."""
+    return (
+        forced('backend') == 'reference'
+        or is_transformed()
+        or torch.compiler.is_exporting()
+        or torch.jit.is_tracing()
+    )
 
 
 # What adds messages up ----------------------------------------------------------------
@@ -157,7 +179,7 @@ def convolves(x: Tensor) -> bool:
     where torch's BLAS takes half the time of the other. It is the other way round on
     Intel's, and on GPUs."""
     way = forced('product')
-    if way is not None:
+    if way is not None or wants_definition():
         return way == 'convolution'
     return _AMD and x.device.type == 'cpu' and x.dtype != torch.float64
 

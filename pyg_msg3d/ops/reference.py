@@ -160,8 +160,8 @@ def _normalised(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Batch normalisation of the last dimension, with the statistics that it is by: in
     float32 at least."""
-    rows = h.flatten(0, -2).to(torch.promote_types(h.dtype, gamma.dtype))
+    wide = h.to(torch.promote_types(h.dtype, gamma.dtype))
     if mean is None or variance is None:
-        variance, mean = torch.var_mean(rows, 0, correction=0)
-    y = (rows - mean) * (variance + eps).rsqrt() * gamma + beta
-    return y.to(h.dtype).view(h.shape), mean, variance
+        variance, mean = torch.var_mean(wide, list(range(h.dim() - 1)), correction=0)
+    y = (wide - mean) * (variance + eps).rsqrt() * gamma + beta
+    return y.to(h.dtype), mean, variance

@@ -14,7 +14,7 @@ from pyg_msg3d.ops.kernels.linear import linear, linear_backward
 from pyg_msg3d.ops.kernels.memory import empty
 from pyg_msg3d.ops.kernels.packages import PACKAGES, why_not
 from pyg_msg3d.ops.operator import Operator
-from pyg_msg3d.ops.policy import convolves, wide
+from pyg_msg3d.ops.policy import convolves, wants_definition, wide
 from pyg_msg3d.ops.window import Window
 
 
@@ -72,7 +72,7 @@ def scale_sum(
     backend = chosen(backend, x, graph)
     k, tau = graph.num_scales, window.size if window else 1
     graph = graph.to(x.dtype)
-    if backend == 'reference':
+    if backend == 'reference' or wants_definition():
         return reference.scale_sum(x, maps, graph, window)
     if backend == 'dense':
         graph = graph.full()

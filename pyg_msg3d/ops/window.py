@@ -67,16 +67,29 @@ class Window(NamedTuple):
     def slices(self, x: Tensor) -> list[Tensor]:
         r"""The frames of all windows, slot by slot: :math:`\tau` times
         :math:`(*, T', S, C)` of :math:`(*, T, S, C)`, zero beyond a clip."""
-        count, s, p = self.count(x.size(-3)), self.stride, self.padding
-        padded = F.pad(x, (0, 0, 0, 0, p, p))
-        begins = range(0, self.span, self.dilation)
-        return [padded[..., t : t + (count - 1) * s + 1 : s, :, :] for t in begins]
+        p = self.padding
+        padded = F.pad(x, (0, 0, 0, 0, p, p)) if p else x
+        length = padded.size(-3) - self.span + 1
+        # Cut before frames are left out, so that exports can tell how many there are.
+        parts = (padded.narrow(-3, t, length) for t in range(0, self.span, self.dilation))
+        return [every(part, self.stride) for part in parts]
 
     def unfold(self, x: Tensor) -> Tensor:
         r"""Gathers the frames of each window, :math:`(*, T, S, C)` to
         :math:`(*, T', \tau S, C)`, in memory. Slow; for references and fallbacks.
         """
         return torch.cat(self.slices(x), dim=-2)
+
+
+def every(x: Tensor, stride: int) -> Tensor:
+    """Every so many frames of :math:`(*, T, V, C)`: a view, but in exports, which could
+    not tell how it lies in memory."""
+    if stride == 1:
+        return x
+    y = x[..., ::stride, :, :]
+    if torch.compiler.is_exporting():
+        return y.clone(memory_format=torch.contiguous_format)
+    return y
 
 
 def combine(shared: Tensor, own: Tensor, window: Window) -> Tensor:
