@@ -181,6 +181,8 @@ class G3DConv(MultiScaleMessagePassing):
         if self.factored:
             h, own = self._in_factors(x, graph)
         else:
+            # Messages are those of the entries in the order in which they were given.
+            graph = graph if self.is_fused() else graph.edges()
             # Targets (v, t) instead of (t, v), so that no result is transposed.
             h = self.propagate(graph.joints_first(tau), x=x, window=self.window)
             h = h.unflatten(-2, (-1, tau))
@@ -189,7 +191,7 @@ class G3DConv(MultiScaleMessagePassing):
     def _in_factors(self, x: Tensor, graph: ScaleGraph) -> tuple[Tensor, Tensor]:
         """Equation (5) in two parts: what all frames of each window share
         ``[B, T', V, C]``, and what each frame has of its own ``[B, T, V, C]``."""
-        if self.is_fused() and self._maps_joints(x, graph):
+        if self.is_one_step() and self._maps_joints(x, graph):
             num_joints = graph.num_sources
             shared, own = graph.full().weight.chunk(2)
             # Windows are summed up first, since there are fewer of them than frames;

@@ -2,6 +2,7 @@ from typing import Any, ClassVar, Optional
 
 import torch
 from torch import Tensor
+from torch_geometric.nn.aggr import SumAggregation
 from torch_geometric.nn.conv import MessagePassing
 from torch_geometric.typing import Adj, OptTensor
 
@@ -9,6 +10,14 @@ from pyg_msg3d.graph import ScaleGraph
 from pyg_msg3d.nn.changed import is_changed
 from pyg_msg3d.nn.scale_linear import ScaleLinear
 from pyg_msg3d.ops import BACKENDS, Window, is_transformed, scale_sum
+
+
+#: PyG's hooks that see single messages, or what becomes of them.
+_WATCHING = [
+    f'{step}_forward{when}'
+    for step in ('propagate', 'message', 'aggregate')
+    for when in ('', '_pre')
+]
 
 
 class MultiScaleMessagePassing(MessagePassing):
@@ -96,22 +105,31 @@ class MultiScaleMessagePassing(MessagePassing):
         )
 
     def is_fused(self) -> bool:
-        """Whether nobody looks at messages."""
-        watched = (
-            self._propagate_forward_pre_hooks,
-            self._propagate_forward_hooks,
-            self._message_forward_pre_hooks,
-            self._message_forward_hooks,
-            self._aggregate_forward_pre_hooks,
-            self._aggregate_forward_hooks,
-        )
+        """Whether nobody looks at messages, or has others in mind."""
         return (
             self.fuse
             and not self.explain
             and self.decomposed_layers == 1
             and self.backend != 'scatter'
-            and type(self).message is MultiScaleMessagePassing.message
-            and not any(watched)
+            and all(self._is_own(name) for name in ('message', 'aggregate', 'update'))
+            and not any(getattr(self, f'_{hooks}_hooks') for hooks in _WATCHING)
+            and not is_changed(self.aggr_module, SumAggregation)
+        )
+
+    def is_one_step(self) -> bool:
+        """Whether, besides, nobody looks at :meth:`message_and_aggregate`."""
+        return (
+            self.is_fused()
+            and self._is_own('message_and_aggregate')
+            and not self._message_and_aggregate_forward_pre_hooks
+            and not self._message_and_aggregate_forward_hooks
+        )
+
+    def _is_own(self, name: str) -> bool:
+        """Whether a method is this class's, not one that somebody put in its place."""
+        method = getattr(type(self), name)
+        return name not in self.__dict__ and (
+            method is getattr(MultiScaleMessagePassing, name)
         )
 
     def message_and_aggregate(
@@ -138,9 +156,9 @@ class MultiScaleMessagePassing(MessagePassing):
     def add_bias(self, out: Tensor, bias: Tensor) -> Tensor:
         """``out + bias``, in the type of the product, which autocast may have chosen:
         in place, but for where a hook may hold on to what was propagated."""
-        bias, fused = bias.to(out.dtype), self.is_fused()
-        watched = self._message_and_aggregate_forward_hooks or is_transformed()
-        return out.add_(bias) if fused and not watched else out + bias
+        bias = bias.to(out.dtype)
+        in_place = self.is_one_step() and not is_transformed()
+        return out.add_(bias) if in_place else out + bias
 
     def graph_of(
         self,
