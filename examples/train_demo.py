@@ -81,7 +81,7 @@ def load(folder: Path, frames: int) -> tuple[SkeletonFolder, SkeletonFolder]:
     centre = T.Centre(joint=1)
     # The y axis points up: wherever the camera stood, it may have stood elsewhere.
     turn = T.RandomRotation(180, axes=(1,))
-    varied = [centre, turn, T.SampleFrames(frames, random=True), T.PadPersons()]
+    varied = [centre, turn, T.SampleFrames(frames, train=True), T.PadPersons()]
     plain = [centre, T.SampleFrames(frames), T.PadPersons()]
     return (
         SkeletonFolder(folder, 'train', persons='tracked', transform=T.Compose(varied)),

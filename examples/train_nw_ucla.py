@@ -60,7 +60,7 @@ def load(path: str, frames: int) -> tuple[NWUCLA, NWUCLA]:
     centre = T.Centre(joint=1, keep_zeros=False)
     turn = T.RandomRotation(60, axes=(0, 1))
     scale = T.MinMaxScale(keep_zeros=False)
-    varied = [centre, turn, scale, T.SampleFrames(frames, random=True)]
+    varied = [centre, turn, scale, T.SampleFrames(frames, train=True)]
     plain = [centre, scale, T.SampleFrames(frames)]
     return (
         NWUCLA(path, 'train', T.Compose(varied)),

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 def synthetic(subjects=1, frames=8, augment=False):
     """Thirteen clips of each subject; with augmentation, if wanted."""
-    steps = [T.Centre(1), T.SampleFrames(frames, random=augment)]
+    steps = [T.Centre(1), T.SampleFrames(frames, train=augment)]
     if augment:
         steps.append(T.RandomRotation(180, axes=(1,)))
     return SyntheticActions('test', subjects, 1, transform=T.Compose(steps))

@@ -89,12 +89,12 @@ def changed(transform, data, seed=0):
 
 few = st.integers(1, 20)
 seeds = st.integers(0, 9)
-tests = st.booleans()
+trains = st.booleans()
 
 # What selects, reorders, pads, repeats or clears, and so moves scores along.
 MOVES = {
     'SampleFrames': st.builds(T.SampleFrames, few, st.booleans()),
-    'UniformSampleFrames': st.builds(T.UniformSampleFrames, few, test=tests),
+    'UniformSampleFrames': st.builds(T.UniformSampleFrames, few, train=trains),
     'Replay': st.builds(T.Replay, few),
     'PadFrames': st.builds(T.PadFrames, st.none() | few, st.integers(0, 4)),
     'PadPersons': st.builds(T.PadPersons, st.integers(1, 4)),
@@ -103,7 +103,7 @@ MOVES = {
     'RandomMirror': st.builds(T.RandomMirror, st.just(BODY), p=st.just(1)),
     'JointDropout': st.builds(T.JointDropout, st.sampled_from([0, 0.3, 1])),
 }
-SEVERAL = st.builds(T.UniformSampleFrames, few, st.integers(2, 4), test=tests)
+SEVERAL = st.builds(T.UniformSampleFrames, few, st.integers(2, 4), train=trains)
 OF_SEVERAL = ['PadPersons', 'RandomPersonOrder', 'RandomMirror', 'JointDropout']
 
 # What changes coordinates where they are, and leaves scores alone.

@@ -52,7 +52,7 @@ def test_defaults():
         (T.RandomRotation(9), 'RandomRotation(9, axes=(0, 1, 2))'),
         (T.RandomScale(), 'RandomScale(0.2)'),
         (T.RandomShear(), 'RandomShear(0.5)'),
-        (T.SampleFrames(7), 'SampleFrames(7, random=False)'),
+        (T.SampleFrames(7), 'SampleFrames(7, train=False)'),
         (
             T.PreNormalize2D(),
             "PreNormalize2D(None, threshold=None, mode='fix', keep_zeros=True)",
@@ -63,7 +63,7 @@ def test_defaults():
         ),
         (
             T.UniformSampleFrames(7),
-            'UniformSampleFrames(7, num_clips=1, test=False, seed=255)',
+            'UniformSampleFrames(7, num_clips=1, train=True, seed=255)',
         ),
     ]:
         assert str(transform) == expected
@@ -272,7 +272,7 @@ def test_mirror_has_its_probability(p):
 def test_mirror_of_several_clips_and_of_another_skeleton():
     data = SkeletonData(torch.randn(2, 5, 25, 2), score=torch.rand(2, 5, 25))
     mirror = T.RandomMirror(NTU, p=1)
-    several = T.UniformSampleFrames(4, num_clips=3, test=True)(data)
+    several = T.UniformSampleFrames(4, num_clips=3, train=False)(data)
     out = mirror(several)
     for clip in range(3):
         one = mirror(SkeletonData(several.x[clip], score=several.score[clip]))
@@ -381,7 +381,7 @@ def test_pad_persons_by_hand():
     assert frames_of(T.PadPersons(1)(data)) == [[1, 2]]
     assert frames_of(T.PadPersons(2)(data)) == [[1, 2], [3, 4]]
     assert frames_of(T.PadPersons(4)(data)) == [[1, 2], [3, 4], [0, 0], [0, 0]]
-    several = T.UniformSampleFrames(2, num_clips=3, test=True)(data)
+    several = T.UniformSampleFrames(2, num_clips=3, train=False)(data)
     out = T.PadPersons(3)(several)
     assert out.x.shape == (3, 3, 2, 1, 1)
     assert out.x[:, :2].equal(several.x)
@@ -392,7 +392,7 @@ def test_persons_come_in_all_orders():
     data = by_frame([1], [2], [3])
     drawn = {tuple(T.RandomPersonOrder()(data).x.flatten().tolist()) for _ in range(99)}
     assert len(drawn) == 6
-    several = T.UniformSampleFrames(2, num_clips=2, test=True)(data)
+    several = T.UniformSampleFrames(2, num_clips=2, train=False)(data)
     out = T.RandomPersonOrder()(several).x
     # All frames and clips the same.
     assert (out == out[:1, :, :1]).all()
@@ -438,7 +438,7 @@ def test_sample_frames_takes_the_middle_of_each_part():
 
 def test_random_frames_come_from_the_whole_of_each_part():
     data = by_frame(range(7))
-    sample = T.SampleFrames(2, random=True)
+    sample = T.SampleFrames(2, train=True)
     drawn = torch.tensor([frames_of(sample(data))[0] for _ in range(300)])
     # The frame in the middle belongs to both.
     assert drawn[:, 0].unique().tolist() == [0, 1, 2, 3]
@@ -449,7 +449,7 @@ def test_random_frames_come_from_the_whole_of_each_part():
 def test_random_frames_stay_in_the_clip(monkeypatch):
     # The largest number that is drawn, which a sum with 99 rounds up to 100.
     monkeypatch.setattr(torch, 'rand', lambda n: torch.full((n,), 1 - 2.0**-24))
-    out = T.SampleFrames(100, random=True)(by_frame(range(50)))
+    out = T.SampleFrames(100, train=True)(by_frame(range(50)))
     assert frames_of(out)[0][-1] == 49
 
 
@@ -498,7 +498,7 @@ def test_clips_for_training_are_drawn_one_by_one():
 
 
 def for_testing(num_frames, length, num_clips=1, **kwargs):
-    sample = T.UniformSampleFrames(num_frames, num_clips, test=True, **kwargs)
+    sample = T.UniformSampleFrames(num_frames, num_clips, train=False, **kwargs)
     return sample.frames(length).view(num_clips, num_frames).tolist()
 
 
@@ -545,9 +545,9 @@ def test_testing_on_long_clips_draws_from_each_part():
 
 def test_clips_of_a_recording_are_its_sampled_frames():
     data = numbered(2, 7, 3)
-    one = T.UniformSampleFrames(3, test=True)
+    one = T.UniformSampleFrames(3, train=False)
     assert one(data).x.equal(data.x[:, one.frames(7)])
-    two = T.UniformSampleFrames(3, 2, test=True)
+    two = T.UniformSampleFrames(3, 2, train=False)
     first, second = two.frames(7).view(2, 3)
     assert two(data).x.equal(torch.stack([data.x[:, first], data.x[:, second]]))
     assert one.frames(1).tolist() == [0, 0, 0]
@@ -851,7 +851,7 @@ def test_recipe_of_mmaction2():
     assert recipe.persons(3) == recipe.persons(2) == 'tracked'
     assert str(recipe.pre_transform(3)) == str(T.PreNormalize3D())
     assert str(recipe.pre_transform(2)) == str(T.PreNormalize2D(keep_zeros=False))
-    sample = 'UniformSampleFrames(100, num_clips=1, test=False, seed=255)'
+    sample = 'UniformSampleFrames(100, num_clips=1, train=True, seed=255)'
     bone = f"JointToBone('{NTU}')"
     rest = [sample, 'ScoreChannel()', 'PadPersons(2)']
     assert steps(recipe.transform(NTU)) == rest
@@ -860,7 +860,7 @@ def test_recipe_of_mmaction2():
     both = [bone, 'ToMotion()', *rest]
     assert steps(recipe.transform(NTU, 'bone_motion')) == both
     found = steps(recipe.transform(NTU, train=False, num_clips=10, num_persons=1))
-    sample = 'UniformSampleFrames(100, num_clips=10, test=True, seed=255)'
+    sample = 'UniformSampleFrames(100, num_clips=10, train=False, seed=255)'
     assert found == [sample, 'ScoreChannel()', 'PadPersons(1)']
 
 

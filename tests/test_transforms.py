@@ -64,21 +64,21 @@ def test_random_rotation_keeps_distances_and_stays_in_range():
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.booleans())
-def test_sample_frames_takes_one_of_each_part(length, num_frames, random):
+def test_sample_frames_takes_one_of_each_part(length, num_frames, train):
     x = torch.arange(length).float().view(1, length, 1, 1)
-    out = T.SampleFrames(num_frames, random)(SkeletonData(x=x)).x.flatten()
+    out = T.SampleFrames(num_frames, train)(SkeletonData(x=x)).x.flatten()
     assert out.numel() == num_frames
     part = torch.arange(num_frames) * length / num_frames
     assert (out >= part.floor()).all()
     assert (out <= part + length / num_frames).all()
-    if not random:
+    if not train:
         middle = (torch.arange(num_frames) + 0.5) * length / num_frames
         assert out.equal(middle.floor())
 
 
 def test_sample_frames_is_random_in_training():
     data = SkeletonData(x=torch.arange(100.0).view(1, 100, 1, 1))
-    drawn = {tuple(T.SampleFrames(5, random=True)(data).x.flatten()) for _ in range(9)}
+    drawn = {tuple(T.SampleFrames(5, train=True)(data).x.flatten()) for _ in range(9)}
     assert len(drawn) > 1
 
 
@@ -187,10 +187,10 @@ def test_uniform_sampling_in_training(length):
 
 def test_several_clips_of_a_recording():
     data = full_clip(scored=True)
-    out = T.UniformSampleFrames(4, num_clips=3, test=True)(data)
+    out = T.UniformSampleFrames(4, num_clips=3, train=False)(data)
     assert out.x.shape == (3, 2, 4, 25, 2)
     assert out.score.shape == (3, 2, 4, 25)
-    frames = T.UniformSampleFrames(4, num_clips=3, test=True).frames(6).view(3, 4)
+    frames = T.UniformSampleFrames(4, num_clips=3, train=False).frames(6).view(3, 4)
     assert out.x[1].equal(data.x[:, frames[1]])
     out = T.ScoreChannel()(out)
     assert out.x.shape == (3, 2, 4, 25, 3)
@@ -202,7 +202,7 @@ def test_several_clips_of_a_recording():
 
 def test_streams_of_several_clips_are_those_of_each():
     data = full_clip(scored=True)
-    several = T.UniformSampleFrames(4, num_clips=3, test=True)(data)
+    several = T.UniformSampleFrames(4, num_clips=3, train=False)(data)
     for transform in (T.JointToBone('ntu-rgb+d'), T.ToMotion()):
         out = transform(several)
         for clip, x, score in zip(range(3), several.x, several.score, strict=True):

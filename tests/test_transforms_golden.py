@@ -72,7 +72,7 @@ def test_bones_and_motion(name):
 
 @pytest.mark.parametrize('case', MMACTION2['uniform_sample_test']['cases'])
 def test_uniform_sample_frames(case):
-    sample = T.UniformSampleFrames(case['clip_len'], case['num_clips'], test=True)
+    sample = T.UniformSampleFrames(case['clip_len'], case['num_clips'], train=False)
     state = np.random.get_state()[1].copy()
     frames = sample.frames(case['total_frames'])
     assert frames.tolist() == case['frame_inds']

@@ -94,7 +94,7 @@ class _MMAction2(Recipe):
     def frames(
         self, dims: int, train: bool, num_clips: int
     ) -> tuple[list[BaseTransform], list[BaseTransform]]:
-        sample = UniformSampleFrames(self.num_frames, num_clips, test=not train)
+        sample = UniformSampleFrames(self.num_frames, num_clips, train=train)
         return [], [sample]
 
 

@@ -1,3 +1,5 @@
+from operator import not_
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -5,6 +7,7 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from pyg_msg3d.data import SkeletonData
+from pyg_msg3d.transforms.renamed import renamed
 
 
 @functional_transform('skeleton_uniform_sample_frames')
@@ -24,17 +27,24 @@ class UniformSampleFrames(BaseTransform):
         num_frames (int): The number of frames, :math:`L`.
         num_clips (int, optional): How many clips; with more than one, :obj:`x` gets
             a leading dimension of clips. (default: :obj:`1`)
-        test (bool, optional): Draw from the generator of :obj:`seed`, anew for every
-            clip. (default: :obj:`False`)
+        train (bool, optional): Draw other frames every time, for training, instead of
+            those of :obj:`seed`. (default: :obj:`True`)
         seed (int, optional): The seed for testing. (default: :obj:`255`)
     """
 
+    # By keyword alone: the argument had been `test`, the opposite, in the same place.
+    @renamed('test', 'train', convert=not_)
     def __init__(
-        self, num_frames: int, num_clips: int = 1, test: bool = False, seed: int = 255
+        self,
+        num_frames: int,
+        num_clips: int = 1,
+        *,
+        train: bool = True,
+        seed: int = 255,
     ) -> None:
         self.num_frames = num_frames
         self.num_clips = num_clips
-        self.test = test
+        self.train = train
         self.seed = seed
 
     def forward(self, data: SkeletonData) -> SkeletonData:
@@ -54,7 +64,7 @@ class UniformSampleFrames(BaseTransform):
         """The frames of all clips, one clip after the other, of so many."""
         if length < 1:
             raise ValueError('A clip without frames cannot be sampled')
-        if self.test:
+        if not self.train:
             return torch.from_numpy(self._test_frames(length))
         return torch.cat([self._train_frames(length) for _ in range(self.num_clips)])
 
@@ -87,7 +97,7 @@ class UniformSampleFrames(BaseTransform):
     def __repr__(self) -> str:
         return (
             f'{self.__class__.__name__}({self.num_frames}, '
-            f'num_clips={self.num_clips}, test={self.test}, seed={self.seed})'
+            f'num_clips={self.num_clips}, train={self.train}, seed={self.seed})'
         )
 
 
