@@ -45,7 +45,12 @@ class Point(NamedTuple):
         """Of the graph that is aggregated over: of all scales, in two factors."""
         bones = self.bones()
         if self.residual == 'none':
-            graph = factored_window(bones.edge_index, self.joints, TAU, self.scales)
+            graph = factored_window(
+                bones.edge_index,
+                self.joints,
+                num_scales=self.scales,
+                window_size=TAU,
+            )
             return graph[0].size(1)
         per_frame = 2 if self.residual == 'tied' else TAU**2
         return per_frame * self.joints**2 * self.scales
@@ -140,7 +145,7 @@ def check() -> None:
     x = torch.randn(2, 7, v, 4)
     whole = disentangle(window_graph(bones, v, TAU), TAU * v, k)
     expected = reference(x, *whole)
-    actual = ours(x, *factored_window(bones, v, TAU, k))
+    actual = ours(x, *factored_window(bones, v, num_scales=k, window_size=TAU))
     torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
 
 

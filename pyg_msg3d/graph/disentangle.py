@@ -2,6 +2,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyg_msg3d.graph.window import check_edges, tie_frames
+
 # Pairs expanded at once: bounds the memory of the search on large graphs.
 _CHUNK = 1 << 22
 
@@ -11,6 +13,9 @@ def disentangle(
     num_nodes: int,
     num_scales: int,
     normalization: str | None = 'sym',
+    *,
+    window_size: int = 1,
+    edge_weight: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     r"""Ties every node to the nodes at exactly :math:`k` hops, for each scale
     :math:`k < K`, and normalises each scale by itself: the disentangled
@@ -29,6 +34,25 @@ def disentangle(
     change no distance and are ignored. Everything stays sparse: memory grows with
     the pairs found, never with :obj:`num_nodes` squared.
 
+    With :obj:`window_size`, the graph is that of G3D, section 3.3: the window of
+    :math:`\tau` frames that :func:`window_graph` makes of :obj:`edge_index`, so that
+    ``disentangle(bones, 25, 6, window_size=3)`` is
+    ``disentangle(window_graph(bones, 25, 3), 75, 6)``. Joint :math:`v` of frame
+    :math:`t` is node :math:`t V + v`.
+
+    With :obj:`edge_weight`, hops are those of the same graph without its weights, and
+    the 1 of a pair at :math:`k \geq 1` hops is the largest product of the weights along
+    any of the shortest paths between them,
+
+    .. math::
+        [\mathbf{\tilde{A}}_{(k)}]_{v,u} = \max_{u = w_0, w_1, \ldots, w_k = v} \;
+        \prod_{i=1}^{k} a_{w_i, w_{i-1}} \quad \text{if } d(u, v) = k,
+
+    so that weights of one change nothing. Each scale is normalised by its weighted
+    degrees, the sums of its rows and columns. The weight of a node at itself is 1, in
+    all frames of a window; self-loops are ignored with their weights. An edge of
+    weight zero is an edge still: it counts as a hop.
+
     Args:
         edge_index (Tensor): The edges of the graph; for an undirected graph in
             both directions, as in :attr:`Skeleton.edge_index`.
@@ -42,41 +66,69 @@ def disentangle(
             :math:`\mathbf{D}^{-1} \mathbf{\tilde{A}}_{(k)}` (MMAction2 and PYSKL,
             who write the same as a column-normalised matrix aggregated
             transposed);
-            :obj:`None`: weights of one. (default: :obj:`"sym"`)
+            :obj:`None`: :math:`\mathbf{\tilde{A}}_{(k)}` as it is.
+            (default: :obj:`"sym"`)
+        window_size (int, optional): The frames :math:`\tau` of a window, each of
+            :obj:`num_nodes` nodes. (default: :obj:`1`)
+        edge_weight (Tensor, optional): The weights :math:`a` of the edges, zero or
+            more. (default: ones)
+
+    Shapes:
+        - **input:** :obj:`edge_index` :math:`(2, E)`, :obj:`edge_weight` :math:`(E)`
+        - **output:** the edges :math:`(2, E')` over :math:`\tau V` nodes, their scales
+          :math:`(E')` and their weights :math:`(E')`
 
     Returns:
-        The edges :obj:`edge_index` :math:`(2, E)`, their scales :obj:`edge_type`
-        :math:`(E)` and their weights :obj:`edge_weight` :math:`(E)` in float32,
-        sorted by target, source and scale.
+        The edges :obj:`edge_index`, their scales :obj:`edge_type` and their weights
+        :obj:`edge_weight` in float32, sorted by target, source and scale.
 
     Raises:
         ValueError: If an edge refers to a node that does not exist, or an argument
-            is not one of those above.
+            is not one of those above; with weights, if they are negative or not
+            finite, if an edge is given more than once, since it is not told which
+            weight counts, or if a gradient is expected, which does not get through.
     """
     check_edges(edge_index, num_nodes)
     check_choices(num_scales, normalization)
+    edge_index = edge_index.long()  # Numbers of pairs are beyond int32 soon.
+    if edge_weight is not None:
+        edge_weight = _checked_weights(edge_index, num_nodes, edge_weight)
+    if window_size != 1:
+        edge_index, edge_weight = tie_frames(
+            edge_index, num_nodes, window_size, edge_weight
+        )
+        num_nodes = window_size * num_nodes
 
     # Rows of the adjacency in CSR form: the nodes that each node reaches in a hop.
-    hops = torch.unique(edge_index[0] * num_nodes + edge_index[1])
+    other = edge_index[0] != edge_index[1]
+    source, target = edge_index[:, other]
+    given = source * num_nodes + target
+    hops = torch.unique(given)
+    weight = None
+    if edge_weight is not None:
+        weight = edge_weight.new_empty(hops.numel())
+        weight[torch.searchsorted(hops, given)] = edge_weight[other]
     source, target = hops // num_nodes, hops % num_nodes
-    source, target = source[source != target], target[source != target]
     degree = torch.bincount(source, minlength=num_nodes)
     first = degree.cumsum(0) - degree
 
     # As many search roots at once as the memory bound allows, guessed from the
     # growth of the neighbourhoods so far and halved where the guess was too high.
-    pairs, scales = [], []
+    pairs, scales, values = [], [], []
     begin, size = 0, max(1, _CHUNK // 64)
     while begin < num_nodes:
         roots = torch.arange(
             begin, min(begin + size, num_nodes), device=edge_index.device
         )
-        found = _hop_distances(roots, target, first, degree, num_nodes, num_scales)
+        found = _hop_distances(
+            roots, target, first, degree, num_nodes, num_scales, weight
+        )
         if found is None:
             size = max(1, size // 4)
             continue
         pairs.append(found[0])
         scales.append(found[1])
+        values.append(found[2])
         begin += roots.numel()
     pair, edge_type = torch.cat(pairs), torch.cat(scales)
 
@@ -90,7 +142,11 @@ def disentangle(
     source, target = pair // num_nodes, pair % num_nodes
     order = ((target * num_nodes + source) * num_scales + edge_type).argsort()
     source, target, edge_type = source[order], target[order], edge_type[order]
-    weight = normalize(source, target, edge_type, num_nodes, normalization)
+    value = None
+    if weight is not None:
+        value = torch.cat([*values, weight.new_ones(loops.numel())])[order]
+        _check_products(value)
+    weight = normalize(source, target, edge_type, num_nodes, normalization, value)
     return torch.stack([source, target]), edge_type, weight
 
 
@@ -101,12 +157,16 @@ def _hop_distances(
     degree: Tensor,
     num_nodes: int,
     num_scales: int,
-) -> tuple[Tensor, Tensor] | None:
+    weight: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor] | None:
     """Breadth-first search from all roots at once. Returns the pairs
-    ``root * num_nodes + node`` at 1 to ``num_scales - 1`` hops with their hops,
-    or ``None`` where several roots would take more memory than is allowed."""
+    ``root * num_nodes + node`` at 1 to ``num_scales - 1`` hops with their hops and,
+    where edges have weights, the largest products along shortest paths; or ``None``
+    where several roots would take more memory than is allowed."""
     frontier = seen = roots * num_nodes + roots
     pairs, scales = [seen.new_empty(0)], [seen.new_empty(0)]
+    product = None if weight is None else weight.new_ones(roots.numel())
+    products = [seen.new_empty(0) if product is None else product[:0]]
     for k in range(1, num_scales):
         root, node = frontier // num_nodes, frontier % num_nodes
         count = degree[node]
@@ -115,15 +175,25 @@ def _hop_distances(
             return None
         # Position of every (frontier pair, neighbour): where the neighbours of the
         # pair's node begin, plus a running number within them.
-        within = torch.arange(total, device=count.device)
-        within -= (count.cumsum(0) - count).repeat_interleave(count)
-        neighbour = target[first[node].repeat_interleave(count) + within]
-        reached = torch.unique(root.repeat_interleave(count) * num_nodes + neighbour)
-        frontier = reached[~torch.isin(reached, seen, assume_unique=True)]
+        edge = torch.arange(total, device=count.device)
+        edge -= (count.cumsum(0) - count).repeat_interleave(count)
+        edge += first[node].repeat_interleave(count)
+        end = root.repeat_interleave(count) * num_nodes + target[edge]
+        reached = torch.unique(end)
+        is_new = ~torch.isin(reached, seen, assume_unique=True)
+        frontier = reached[is_new]
+        if product is not None and weight is not None:
+            # Of all shortest paths to a node, each one hop longer than the best to
+            # the node before, the best.
+            longer = product.repeat_interleave(count) * weight[edge]
+            place = torch.searchsorted(reached, end)
+            best = longer.new_zeros(reached.numel())
+            product = best.scatter_reduce(0, place, longer, 'amax')[is_new]
+            products.append(product)
         seen = torch.cat([seen, frontier])
         pairs.append(frontier)
         scales.append(torch.full_like(frontier, k))
-    return torch.cat(pairs), torch.cat(scales)
+    return torch.cat(pairs), torch.cat(scales), torch.cat(products)
 
 
 def normalize(
@@ -132,22 +202,28 @@ def normalize(
     edge_type: Tensor,
     num_nodes: int,
     normalization: str | None,
+    value: Tensor | None = None,
     count: Tensor | None = None,
 ) -> Tensor:
-    """The weights of edges, each scale normalised by itself; ``count`` says how many
-    edges each one stands for."""
+    """The weights of edges of some value, one where not given, each scale normalised
+    by itself; ``count`` says how many edges each one stands for."""
     check_choices(1, normalization)
+    if value is not None and count is not None:
+        count = value * count
+    degrees = value if count is None else count
     if normalization is None:
-        return torch.ones(source.numel(), device=source.device)
-    into = torch.bincount(edge_type * num_nodes + target, count)
-    if normalization == 'col':
-        return into.float().reciprocal()[edge_type * num_nodes + target]
-    out_of = torch.bincount(edge_type * num_nodes + source, count)
-    weight = (
-        _inverse_root(into)[edge_type * num_nodes + target]
-        * _inverse_root(out_of)[edge_type * num_nodes + source]
-    )
-    return weight.float()
+        weight = torch.ones(source.numel(), device=source.device)
+    elif normalization == 'col':
+        into = torch.bincount(edge_type * num_nodes + target, degrees)
+        weight = into.float().reciprocal()[edge_type * num_nodes + target]
+    else:
+        into = torch.bincount(edge_type * num_nodes + target, degrees)
+        out_of = torch.bincount(edge_type * num_nodes + source, degrees)
+        weight = (
+            _inverse_root(into)[edge_type * num_nodes + target]
+            * _inverse_root(out_of)[edge_type * num_nodes + source]
+        )
+    return (weight if value is None else weight * value).float()
 
 
 def _inverse_root(degree: Tensor) -> Tensor:
@@ -157,24 +233,47 @@ def _inverse_root(degree: Tensor) -> Tensor:
     return torch.from_numpy(root).double().to(degree.device)
 
 
-def check_edges(edge_index: Tensor, num_nodes: int) -> None:
-    """Refuses what is no ``edge_index`` over ``num_nodes`` nodes."""
-    if (
-        edge_index.dim() != 2
-        or edge_index.size(0) != 2
-        or edge_index.is_floating_point()
-    ):
+def _checked_weights(edge_index: Tensor, num_nodes: int, edge_weight: Tensor) -> Tensor:
+    """The weights in float64; refused where they make no weighted graph."""
+    num_edges = edge_index.size(1)
+    if list(edge_weight.shape) != [num_edges] or not edge_weight.is_floating_point():
         raise ValueError(
-            f"Expected 'edge_index' as integers of shape [2, num_edges] (got "
-            f'{edge_index.dtype} of shape {list(edge_index.shape)})'
+            f"Expected 'edge_weight' as real numbers of shape [{num_edges}], one for "
+            f'each edge (got {edge_weight.dtype} of shape {list(edge_weight.shape)})'
         )
-    if edge_index.numel() > 0:
-        low, high = int(edge_index.min()), int(edge_index.max())
-        if low < 0 or high >= num_nodes:
-            raise ValueError(
-                f"'edge_index' refers to node {low if low < 0 else high}, but the "
-                f'graph has {num_nodes} nodes, numbered 0 to {num_nodes - 1}'
-            )
+    if edge_weight.requires_grad:
+        raise ValueError(
+            "No gradient gets through to 'edge_weight'; pass edge_weight.detach()"
+        )
+    wrong = ~((edge_weight >= 0) & edge_weight.isfinite())
+    if wrong.any():
+        at = int(wrong.nonzero()[0])
+        u, v = edge_index[:, at].tolist()
+        raise ValueError(
+            f"'edge_weight' must be finite and not below zero, since degrees that may "
+            f'vanish normalise nothing (got {float(edge_weight[at]):g} for the edge '
+            f'from {u} to {v})'
+        )
+    source, target = edge_index[:, edge_index[0] != edge_index[1]]
+    edges, times = torch.unique(source * num_nodes + target, return_counts=True)
+    if (times > 1).any():
+        edge = int(edges[times > 1][0])
+        raise ValueError(
+            f'The edge from {edge // num_nodes} to {edge % num_nodes} is given more '
+            f'than once, and which weight counts is not told. Merge such edges before: '
+            f'torch_geometric.utils.coalesce(edge_index, edge_weight) adds them up'
+        )
+    return edge_weight.double()
+
+
+def _check_products(value: Tensor) -> None:
+    # No degree is larger than the sum of all.
+    if not float(value.sum()) <= torch.finfo(torch.float32).max:
+        raise ValueError(
+            f"Products of 'edge_weight' along shortest paths are up to "
+            f'{float(value.max()):.3g}, and their sum is more than float32 holds; '
+            f'divide the weights by a common number'
+        )
 
 
 def check_choices(num_scales: int, normalization: str | None) -> None:

@@ -7,8 +7,9 @@ from pyg_msg3d.graph.disentangle import disentangle, normalize
 def factored_window(
     edge_index: Tensor,
     num_nodes: int,
-    window_size: int,
+    *,
     num_scales: int,
+    window_size: int,
     normalization: str | None = 'sym',
 ) -> tuple[Tensor, Tensor, Tensor]:
     r"""The disentangled adjacency of a window of :math:`\tau` frames in two factors of
@@ -32,8 +33,8 @@ def factored_window(
     Args:
         edge_index (Tensor): The edges of the skeleton, in both directions.
         num_nodes (int): The number of joints :math:`V`.
-        window_size (int): The number of frames :math:`\tau`.
         num_scales (int): The number of scales :math:`K`.
+        window_size (int): The number of frames :math:`\tau`.
         normalization (str, optional): As in :func:`disentangle`.
             (default: :obj:`"sym"`)
 
@@ -53,5 +54,5 @@ def factored_window(
     source, target = edges
     own = (source == target) & (scale != 1)
     frames = torch.where(own, 1, window_size)
-    weight = normalize(source, target, scale, num_nodes, normalization, frames)
+    weight = normalize(source, target, scale, num_nodes, normalization, count=frames)
     return torch.stack([source, target + num_nodes * own]), scale, weight

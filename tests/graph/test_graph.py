@@ -173,7 +173,9 @@ def test_window_refusal():
 )
 def test_factors_of_a_window_are_its_graph(window_size, num_scales, normalization):
     bones, v, tau = skeleton('ntu-rgb+d').edge_index, 25, window_size
-    edges, scale, weight = factored_window(bones, v, tau, num_scales, normalization)
+    edges, scale, weight = factored_window(
+        bones, v, num_scales=num_scales, window_size=tau, normalization=normalization
+    )
     factors = torch.zeros(num_scales, 2, v, v)
     factors[scale, edges[1] // v, edges[1] % v, edges[0]] = weight
     ones, own = torch.ones(tau, tau), torch.eye(tau)
@@ -186,3 +188,34 @@ def test_factors_of_a_window_are_its_graph(window_size, num_scales, normalizatio
     expected = torch.zeros(num_scales, tau * v, tau * v)
     expected[scale, edges[1], edges[0]] = weight
     assert torch.equal(expanded, expected)
+
+
+@pytest.mark.parametrize('normalization', ['sym', 'col', None])
+@pytest.mark.parametrize('window_size', [1, 2, 3, 5])
+def test_a_window_in_one_call(window_size, normalization):
+    bones, v = skeleton('ntu-rgb+d').edge_index, 25
+    found = disentangle(bones, v, 6, normalization, window_size=window_size)
+    window = window_graph(bones, v, window_size)
+    expected = disentangle(window, window_size * v, 6, normalization)
+    assert all(a.equal(b) for a, b in zip(found, expected, strict=True))
+
+
+def test_windows_and_scales_have_one_order():
+    """That of the layer; and no call may mean one for the other."""
+    bones = skeleton('coco-17').edge_index
+    with pytest.raises(TypeError, match='positional arguments'):
+        factored_window(bones, 17, 3, 6)
+    with pytest.raises(TypeError, match='positional arguments'):
+        disentangle(bones, 17, 6, 'sym', 3)
+    with pytest.raises(ValueError, match=r"'window_size' must be at least 1 .got 0"):
+        disentangle(bones, 17, 6, window_size=0)
+    with pytest.raises(ValueError, match='node 9, but the graph has 5 nodes'):
+        disentangle(torch.tensor([[0], [9]]), 5, 2, window_size=3)
+
+
+def test_numbers_of_pairs_beyond_int32():
+    """Indices may be as short as nodes allow."""
+    edges = torch.tensor([[99_998, 99_999], [99_999, 99_998]])
+    expected = disentangle(edges, 100_000, 2)
+    found = disentangle(edges.int(), 100_000, 2)
+    assert all(a.equal(b) for a, b in zip(found, expected, strict=True))

@@ -100,7 +100,10 @@ def test_the_paper_normalises_symmetrically(name):
         matrices = dense(a, n, n, 4)
         if not graph.is_directed():
             np.testing.assert_array_equal(matrices, matrices.transpose(0, 2, 1))
-    a, b = factored_window(edges, n, 3, 4), factored_window(edges, n, 3, 4, 'sym')
+    a, b = (
+        factored_window(edges, n, num_scales=4, window_size=3, **given)
+        for given in ({}, {'normalization': 'sym'})
+    )
     assert all(one.equal(other) for one, other in zip(a, b, strict=True))
 
 
@@ -202,7 +205,10 @@ def test_two_factors_make_the_adjacency_of_the_window(name, normalization):
                 (s * n + u, t * n + v) for u, v in graph.to_directed().edges
             )
     for num_scales in (1, 2, 4):
-        factors = factored_window(edges_of(graph), n, tau, num_scales, normalization)
+        factors = factored_window(
+            edges_of(graph), n, num_scales=num_scales, window_size=tau,
+            normalization=normalization,
+        )  # fmt: skip
         b, d = np.split(dense(factors, 2 * n, n, num_scales), 2, axis=1)
         found = np.kron(np.ones((1, tau, tau)), b) + np.kron(np.eye(tau)[None], d)
         expected = published(window, num_scales, normalization)
@@ -229,7 +235,7 @@ def test_edges_between_nodes_there_are(edges, message):
         lambda: disentangle(edges, 3, 2),
         lambda: adjacency_powers(edges, 3, 2),
         lambda: window_graph(edges, 3, 2),
-        lambda: factored_window(edges, 3, 2, 2),
+        lambda: factored_window(edges, 3, num_scales=2, window_size=2),
     ):
         with pytest.raises(ValueError, match=message):
             function()
@@ -250,20 +256,20 @@ def test_numbers_that_are_too_small():
         with pytest.raises(
             ValueError, match=f"'window_size' .* at least 1 .got {size}"
         ):
-            factored_window(edges, 2, size, 2)
+            factored_window(edges, 2, num_scales=2, window_size=size)
         with pytest.raises(
             ValueError, match=f"'window_size' .* at least 1 .got {size}"
         ):
             window_graph(edges, 2, size)
         with pytest.raises(ValueError, match=f"'num_scales' .* at least 1 .got {size}"):
-            factored_window(edges, 2, 2, size)
+            factored_window(edges, 2, num_scales=size, window_size=2)
         with pytest.raises(ValueError, match=f"'num_scales' .* at least 1 .got {size}"):
             adjacency_powers(edges, 2, size)
     for function in (disentangle, adjacency_powers):
         with pytest.raises(ValueError, match="'sym', 'col' or None .got 'row'"):
             function(edges, 2, 2, 'row')
     with pytest.raises(ValueError, match="'sym', 'col' or None .got 'row'"):
-        factored_window(edges, 2, 2, 2, 'row')
+        factored_window(edges, 2, num_scales=2, window_size=2, normalization='row')
 
 
 # Memory -------------------------------------------------------------------------------
@@ -340,7 +346,9 @@ def test_graphs_stay_on_the_device_of_their_edges():
     for normalization in ('sym', 'col', None):
         for function in (
             lambda norm: disentangle(edges, n, 3, norm),
-            lambda norm: factored_window(edges, n, 2, 3, norm),
+            lambda norm: factored_window(
+                edges, n, num_scales=3, window_size=2, normalization=norm
+            ),
             lambda norm: [window_graph(edges, n, 2)],
         ):
             expected = function(normalization)
