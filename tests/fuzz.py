@@ -319,7 +319,7 @@ def stores(rng, folder):
         make(rng, folder)
         if make is own_json:
             (folder / 'labels.csv').write_text('file,label\nx.json,a\n')
-        clips = SkeletonFolder(folder, num_workers=0)
+        clips = SkeletonFolder(folder, None, num_workers=0)
     else:
         shutil.copytree(STORE, folder, dirs_exist_ok=True)
         (place,) = (folder / 'processed').glob('NTU60-*')

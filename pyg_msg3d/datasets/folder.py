@@ -28,7 +28,10 @@ class SkeletonFolder(StoredSkeletonDataset):
         root (str or path): The folder. What is processed goes to ``root/processed``,
             and is processed again when recordings, labels or splits have changed.
         split (str, optional): A split that the recordings tell: of ``labels.csv``, or
-            ``'xsub_train'`` of a pickle. (default: all recordings)
+            ``'xsub_train'`` of a pickle; :obj:`None` for all recordings, whatever their
+            split. Where they tell no splits at all, ``'train'`` is all of them too.
+            Recordings that a table puts into no split are left out of all, which is
+            said. (default: :obj:`"train"`)
         skeleton (str or Skeleton, optional): The skeleton; by default that of the
             format, or of so many joints, where there is only one.
         recipe (str, optional): ``'mmaction2'``, ``'official'`` or none, see
@@ -40,14 +43,14 @@ class SkeletonFolder(StoredSkeletonDataset):
 
     Raises:
         FileNotFoundError: If there are no recordings.
-        SkeletonDataError: If none could be read, or, with :obj:`strict`, one; or if the
-            skeleton has another number of joints.
+        SkeletonDataError: If none could be read, or, with :obj:`strict`, one; if the
+            skeleton has another number of joints; or if there is no such split.
     """
 
     def __init__(
         self,
         root: str | PathLike,
-        split: str | None = None,
+        split: str | None = 'train',
         skeleton: str | Skeleton | None = None,
         recipe: str | None = None,
         transform: Callable[[SkeletonData], SkeletonData] | None = None,
@@ -65,14 +68,18 @@ class SkeletonFolder(StoredSkeletonDataset):
 
     def select(self) -> np.ndarray:
         """The clips of the store that are in the split."""
-        if self.split is None:
+        splits = self.store.splits
+        # Without any splits, all there is is what a model may learn from; to test on it
+        # is refused, so that nobody tests on what was trained on without a word.
+        if self.split is None or (self.split == 'train' and not splits):
             return np.arange(len(self.store))
-        if self.split not in self.store.splits:
+        if self.split not in splits:
             raise SkeletonDataError(
                 f"The recordings of '{self.root}' have no split {self.split!r}; they "
-                f'have {", ".join(map(repr, self.store.splits)) or "none"}'
+                f'have {", ".join(map(repr, splits)) or "none"}. Say one of them, or '
+                f'split=None for all recordings'
             )
-        return self.store.splits[self.split]
+        return self.told(self.split)
 
     @property
     def skeleton(self) -> Skeleton:

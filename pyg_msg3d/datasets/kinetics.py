@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from pyg_msg3d.data import SkeletonData, SkeletonDataError
+from pyg_msg3d.datasets.splits import check_split
 from pyg_msg3d.datasets.stored import StoredSkeletonDataset
 
 # Which of the files' splits: there, the test split is called val.
@@ -25,8 +26,8 @@ class KineticsSkeleton(StoredSkeletonDataset):
 
     Args:
         root (str or path): The folder of the data set.
-        split (str, optional): :obj:`"train"` or :obj:`"test"`.
-            (default: :obj:`"train"`)
+        split (str, optional): :obj:`"train"` or :obj:`"test"`; :obj:`None` for the
+            clips of all splits. (default: :obj:`"train"`)
         recipe (str, optional): ``'official'``, ``'mmaction2'`` or none, see
             :func:`pyg_msg3d.transforms.recipe`. (default: ``'official'``)
         transform (callable, optional): Applied to a clip whenever it is read;
@@ -42,18 +43,19 @@ class KineticsSkeleton(StoredSkeletonDataset):
     def __init__(
         self,
         root: str | PathLike,
-        split: str = 'train',
+        split: str | None = 'train',
         recipe: str | None = 'official',
         transform: Callable[[SkeletonData], SkeletonData] | None = None,
         **kwargs: Any,
     ) -> None:
-        if split not in _SPLITS:
-            raise ValueError(f"'split' must be 'train' or 'test' (got {split!r})")
+        check_split(split, [*_SPLITS])
         self.split = split
         super().__init__(root, recipe=recipe, transform=transform, **kwargs)
 
     def select(self) -> np.ndarray:
         """The clips of the store that are in the split."""
+        if self.split is None:
+            return np.arange(len(self.store))
         name = _SPLITS[self.split]
         if name not in self.store.splits:
             raise SkeletonDataError(
@@ -61,4 +63,4 @@ class KineticsSkeleton(StoredSkeletonDataset):
                 f'{self.split}: expected kinetics_{name}_label.json or '
                 f'{name}_label.pkl beside them'
             )
-        return self.store.splits[name]
+        return self.told(name)

@@ -6,6 +6,7 @@ import torch
 
 from pyg_msg3d.data import SkeletonData, SkeletonDataError
 from pyg_msg3d.datasets.in_memory import InMemorySkeletonDataset
+from pyg_msg3d.datasets.splits import check_split
 from pyg_msg3d.io import NWUCLAReader
 from pyg_msg3d.skeletons import skeleton
 
@@ -33,8 +34,8 @@ class NWUCLA(InMemorySkeletonDataset):
     Args:
         root (str or path): The archive, or a folder that holds it or the unpacked
             ``all_sqe`` folder.
-        split (str, optional): :obj:`"train"` or :obj:`"test"`.
-            (default: :obj:`"train"`)
+        split (str, optional): :obj:`"train"` or :obj:`"test"`; :obj:`None` for the
+            clips of all splits. (default: :obj:`"train"`)
         transform (callable, optional): Applied to a clip whenever it is read.
 
     Raises:
@@ -46,17 +47,19 @@ class NWUCLA(InMemorySkeletonDataset):
     def __init__(
         self,
         root: str | PathLike,
-        split: str = 'train',
+        split: str | None = 'train',
         transform: Callable[[SkeletonData], SkeletonData] | None = None,
     ) -> None:
-        if split not in _SPLITS:
-            raise ValueError(f"'split' must be 'train' or 'test' (got {split!r})")
+        check_split(split, _SPLITS)
         reader = NWUCLAReader(_find(Path(root)))
-        chosen = set(reader.splits[split])
+        chosen = set(reader.names if split is None else reader.splits[split])
         if not chosen:
+            of_split = (
+                '' if split is None else f', none of them of the views that {split}'
+            )
             raise SkeletonDataError(
-                f"'{root}' holds {len(reader)} sequences, none of them of the views "
-                f'that {split}; expected files like a01_s01_e00_v01.json'
+                f"'{root}' holds {len(reader)} sequences{of_split}; expected files "
+                f'like a01_s01_e00_v01.json'
             )
         clips = []
         for index, name in enumerate(reader.names):

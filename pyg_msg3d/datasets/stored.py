@@ -15,7 +15,7 @@ from filelock import FileLock
 from torch_geometric.data import Dataset
 
 from pyg_msg3d.data import SkeletonData, SkeletonDataError
-from pyg_msg3d.data.errors import printable
+from pyg_msg3d.data.errors import printable, say_assumed
 from pyg_msg3d.datasets.processing import Maker, how_made, make_clips
 from pyg_msg3d.datasets.sources import describe, differences, fingerprint
 from pyg_msg3d.datasets.store import INDEX, ClipStore, OtherVersionError
@@ -120,6 +120,26 @@ class StoredSkeletonDataset(Dataset):
     @abstractmethod
     def select(self) -> np.ndarray:
         """The clips of the store that are in the split."""
+
+    def told(self, split: str) -> np.ndarray:
+        """The clips of a split that the recordings tell; and says how many they put
+        into no split at all, which no split brings back.
+
+        Args:
+            split (str): One of the store's splits.
+        """
+        splits = self.store.splits
+        outside = np.ones(len(self.store), bool)
+        for clips in splits.values():
+            outside[clips] = False
+        if outside.any():
+            name = self.store.names[int(outside.argmax())]
+            say_assumed(
+                f"Of the recordings of '{printable(self._place)}', {outside.sum():,} "
+                f'are in no split and left out, such as {printable(name)!r}; '
+                f'split=None takes all'
+            )
+        return splits[split]
 
     @property
     def skeleton(self) -> Skeleton:

@@ -103,7 +103,7 @@ def test_bad_archives(tmp_path):
     archive(tmp_path)
     with pytest.raises(SkeletonDataError, match='holds 1 sequences, none of them'):
         NWUCLA(tmp_path, 'test')
-    with pytest.raises(ValueError, match="'train' or 'test'"):
+    with pytest.raises(ValueError, match='one of train, test, or None'):
         NWUCLA(tmp_path, 'val')
 
 

@@ -230,7 +230,9 @@ def test_broken_files_are_skipped_named_and_counted(ntu, capsys):
 def test_refusals(ntu, tmp_path_factory):
     with pytest.raises(ValueError, match="'protocol' must be one of xsub, xview .got"):
         NTU60(ntu, protocol='xset')
-    with pytest.raises(ValueError, match="'split' must be one of train, test .got"):
+    with pytest.raises(
+        ValueError, match="'split' must be one of train, test, or None.* .got"
+    ):
         NTU60(ntu, 'val')
     with pytest.raises(ValueError, match="no recipe 'pyskl'"):
         NTU60(ntu, recipe='pyskl')
@@ -278,7 +280,7 @@ def test_kinetics(tmp_path):
     assert train.skeleton.name == 'openpose-18'
     assert train[0].x.shape == (2, 300, 18, 3)
     assert not train[0].x[:, 4:].any()
-    with pytest.raises(ValueError, match="'train' or 'test'"):
+    with pytest.raises(ValueError, match='one of train, test, or None for all'):
         KineticsSkeleton(tmp_path, 'val')
 
 
@@ -315,7 +317,8 @@ def test_folder_of_ones_own(tmp_path):
     assert train.classes == ('rest', 'wave')
     assert train[1].x.shape == (1, 6, 3, 2)
     assert train.skeleton is arm
-    assert len(SkeletonFolder(tmp_path)) == 6
+    assert len(SkeletonFolder(tmp_path)) == 4
+    assert len(SkeletonFolder(tmp_path, None)) == 6
     with pytest.raises(SkeletonDataError, match="no split 'val'; they have 'train'"):
         SkeletonFolder(tmp_path, 'val')
     with pytest.raises(SkeletonDataError, match="3 joints, but skeleton 'coco-17' has"):

@@ -42,7 +42,7 @@ def test_seeded_and_disjoint():
     ):
         assert not any(a.x.shape == b.x.shape and a.x.equal(b.x)
                        for a, b in zip(one, other, strict=True))  # fmt: skip
-    with pytest.raises(ValueError, match="'train' or 'test'"):
+    with pytest.raises(ValueError, match='one of train, test, or None for all'):
         SyntheticActions('val')
 
 

@@ -13,6 +13,7 @@ from pyg_msg3d.datasets.ntu.protocols import (
     samples,
     split_of,
 )
+from pyg_msg3d.datasets.splits import check_split
 from pyg_msg3d.datasets.store import ClipStore
 from pyg_msg3d.datasets.stored import StoredSkeletonDataset
 from pyg_msg3d.io import SampleName
@@ -34,7 +35,7 @@ class _NTU(StoredSkeletonDataset):
     def __init__(
         self,
         root: str | PathLike,
-        split: str = 'train',
+        split: str | None = 'train',
         protocol: str = 'xsub',
         recipe: str | None = 'mmaction2',
         transform: Callable[[SkeletonData], SkeletonData] | None = None,
@@ -45,10 +46,7 @@ class _NTU(StoredSkeletonDataset):
             raise ValueError(
                 f"'protocol' must be one of {', '.join(known)} (got {protocol!r})"
             )
-        if split not in SPLITS[protocol]:
-            raise ValueError(
-                f"'split' must be one of {', '.join(SPLITS[protocol])} (got {split!r})"
-            )
+        check_split(split, SPLITS[protocol])
         self.split = split
         self.protocol = protocol
         super().__init__(root, recipe=recipe, transform=transform, **kwargs)
@@ -85,25 +83,27 @@ class _NTU(StoredSkeletonDataset):
 
     def select(self) -> np.ndarray:
         """The clips of the store that are in the split."""
+        if self.split is None:
+            return np.arange(len(self.store))
         parsed = [_sample(name) for name in self.store.names]
         if any(sample is None for sample in parsed):
-            return self._select_by_file()
+            return self._select_by_file(self.split)
         chosen = [
             sample is not None and split_of(sample, self.protocol) == self.split
             for sample in parsed
         ]
         return np.flatnonzero(chosen)
 
-    def _select_by_file(self) -> np.ndarray:
+    def _select_by_file(self, of: str) -> np.ndarray:
         """Files whose clips have no names of NTU RGB+D tell their splits."""
-        for name in _SYNONYMS.get(self.split, ()):
+        for name in _SYNONYMS.get(of, ()):
             for split in (f'{self.protocol}_{name}', name):
                 if split in self.store.splits:
-                    return self.store.splits[split]
+                    return self.told(split)
         raise SkeletonDataError(
             f"'{self.store.names[0]}' is no name of NTU RGB+D (SsssCcccPpppRrrrAaaa), "
             f'and its file does not tell which clips are for '
-            f'{self.protocol}/{self.split}. It tells: '
+            f'{self.protocol}/{of}. It tells: '
             f'{", ".join(self.store.splits) or "nothing"}'
         )
 
@@ -146,8 +146,8 @@ class NTU60(_NTU):
 
     Args:
         root (str or path): The folder of the data set.
-        split (str, optional): :obj:`"train"` or :obj:`"test"`.
-            (default: :obj:`"train"`)
+        split (str, optional): :obj:`"train"` or :obj:`"test"`; :obj:`None` for the
+            clips of all splits. (default: :obj:`"train"`)
         protocol (str, optional): :obj:`"xsub"` or :obj:`"xview"`.
             (default: :obj:`"xsub"`)
         recipe (str, optional): ``'mmaction2'``, ``'official'`` or none, see

@@ -5,6 +5,7 @@ import torch
 
 from pyg_msg3d.data import SkeletonData
 from pyg_msg3d.datasets.in_memory import InMemorySkeletonDataset
+from pyg_msg3d.datasets.splits import check_split
 from pyg_msg3d.datasets.synthetic.actions import ACTIONS, face_each_other
 from pyg_msg3d.datasets.synthetic.body import Body, rotation
 from pyg_msg3d.io import SkeletonSequence
@@ -33,9 +34,9 @@ class SyntheticActions(InMemorySkeletonDataset):
     ======== =========== ====== ======= ======= =======
 
     Args:
-        split (str, optional): :obj:`"train"` or :obj:`"test"`.
-            (default: :obj:`"train"`)
-        num_subjects (int, optional): The subjects of the split. (default: 48
+        split (str, optional): :obj:`"train"` or :obj:`"test"`; :obj:`None` for the
+            clips of all splits. (default: :obj:`"train"`)
+        num_subjects (int, optional): The subjects of each split. (default: 48
             for training, 8 for testing)
         clips_per_subject (int, optional): How often each subject does each action.
             (default: :obj:`2`)
@@ -49,7 +50,7 @@ class SyntheticActions(InMemorySkeletonDataset):
 
     def __init__(
         self,
-        split: str = 'train',
+        split: str | None = 'train',
         num_subjects: int | None = None,
         clips_per_subject: int | None = None,
         noise: float = 0.01,
@@ -57,37 +58,20 @@ class SyntheticActions(InMemorySkeletonDataset):
         seed: int = 0,
         transform: Callable[[SkeletonData], SkeletonData] | None = None,
     ) -> None:
-        if split not in _SPLITS:
-            raise ValueError(f"'split' must be 'train' or 'test' (got {split!r})")
-        which = _SPLITS.index(split)
-        if num_subjects is None:
-            num_subjects = (48, 8)[which]
-        if clips_per_subject is None:
-            clips_per_subject = (2, 2)[which]
-
-        clips: list[SkeletonData] = []
-        for subject in range(num_subjects):
-            # Every subject draws from a stream of its own, so that no subject of one
-            # split is one of the other, and asking for more leaves the first alike.
-            rng = np.random.default_rng([seed, which, subject])
-            body, partner = Body(rng), Body(rng)
-            for _ in range(clips_per_subject):
-                for label, name in enumerate(ACTIONS):
-                    x = _record(rng, [body, partner], name, noise, dropout)
-                    clips.append(
-                        SkeletonData(
-                            x=torch.from_numpy(x).float(),
-                            y=label,
-                            name=f'{split}_subject{subject:02d}_clip{len(clips):04d}',
-                        )
-                    )
-        super().__init__(clips, skeleton('ntu-rgb+d'), tuple(ACTIONS), transform)
+        check_split(split, _SPLITS)
         self.split = split
+        clips: list[SkeletonData] = []
+        self._split_of: list[str] = []
+        for one in _SPLITS if split is None else (split,):
+            made = _clips(one, num_subjects, clips_per_subject, noise, dropout, seed)
+            clips += made
+            self._split_of += [one] * len(made)
+        super().__init__(clips, skeleton('ntu-rgb+d'), tuple(ACTIONS), transform)
 
     def recordings(self) -> Iterator[tuple[SkeletonSequence, str, str]]:
         """The clips as a Kinect would have recorded them, each with its class and its
         split: what :func:`pyg_msg3d.io.write_folder` writes."""
-        for clip in self.clips:
+        for clip, split in zip(self.clips, self._split_of, strict=True):
             x = clip.x.numpy()
             tracked = (x != 0).any(-1).astype(np.float32)
             ids = np.arange(len(x)) + _FIRST_BODY_ID
@@ -96,8 +80,41 @@ class SyntheticActions(InMemorySkeletonDataset):
             yield (
                 SkeletonSequence(x, clip.name, tracked, label, body_ids=body_ids),
                 self.classes[label],
-                self.split,
+                split,
             )
+
+
+def _clips(
+    split: str,
+    num_subjects: int | None,
+    clips_per_subject: int | None,
+    noise: float,
+    dropout: float,
+    seed: int,
+) -> list[SkeletonData]:
+    """The clips of one split."""
+    which = _SPLITS.index(split)
+    if num_subjects is None:
+        num_subjects = (48, 8)[which]
+    if clips_per_subject is None:
+        clips_per_subject = 2
+    clips: list[SkeletonData] = []
+    for subject in range(num_subjects):
+        # Every subject draws from a stream of its own, so that no subject of one
+        # split is one of the other, and asking for more leaves the first alike.
+        rng = np.random.default_rng([seed, which, subject])
+        body, partner = Body(rng), Body(rng)
+        for _ in range(clips_per_subject):
+            for label, name in enumerate(ACTIONS):
+                x = _record(rng, [body, partner], name, noise, dropout)
+                clips.append(
+                    SkeletonData(
+                        x=torch.from_numpy(x).float(),
+                        y=label,
+                        name=f'{split}_subject{subject:02d}_clip{len(clips):04d}',
+                    )
+                )
+    return clips
 
 
 def _record(
