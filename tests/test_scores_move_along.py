@@ -124,11 +124,11 @@ IN_PLACE = {
 ONLY_3D = {'Align', 'RandomRotation'}
 ONLY_2D = {'PreNormalize2D', 'PreNormalizeKinetics'}
 
-# Those with a test of their own below, and what is no transform of clips.
+# Those with a test of their own below, and what changes no joints.
 OWN = {
     'JointToBone', 'PreNormalize3D', 'PreNormalizeOfficial', 'ScoreChannel', 'ToMotion'
 }  # fmt: skip
-NONE = {'STREAMS', 'Compose', 'Recipe', 'recipe'}
+NONE = {'STREAMS', 'AddBones', 'Compose', 'Recipe', 'recipe'}
 
 
 def test_every_transform_is_tested_here():

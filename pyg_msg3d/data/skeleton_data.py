@@ -17,9 +17,11 @@ class SkeletonData(Data):
     A joint that was not seen is zero, in :obj:`x` as in :obj:`score`, and stays so in
     all transforms that say nothing else.
 
-    One static graph serves all clips, so it is kept by the model and not here. PyG's
-    :class:`~torch_geometric.loader.DataLoader` stacks clips of equal length to
-    :math:`(N, M, T, V, C)` and labels to :math:`(N)`.
+    One static graph serves all clips, so it is kept by the model and not here; where
+    PyG's functions are to find a graph, :class:`~pyg_msg3d.transforms.AddBones` gives
+    a clip its bones. PyG's :class:`~torch_geometric.loader.DataLoader` stacks clips of
+    equal length to :math:`(N, M, T, V, C)` and labels to :math:`(N)`. The nodes are the
+    joints: :obj:`num_nodes` is :math:`V`, and of a batch :math:`N V`.
 
     Args:
         x (Tensor): The joints.

@@ -4,6 +4,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch_geometric.data import Data
+
+from pyg_msg3d.data import SkeletonData, SkeletonDataError
 
 Joint = int | str
 
@@ -102,6 +105,36 @@ class Skeleton:
         both = [*self.bones, *((v, u) for u, v in self.bones)]
         both.sort(key=lambda edge: (edge[1], edge[0]))
         return torch.tensor(both, dtype=torch.long).view(-1, 2).t().contiguous()
+
+    def to_data(self, x: Tensor | None = None, **kwargs: Any) -> Data:
+        r"""The skeleton as a graph of PyG: the bones in both directions as
+        :obj:`edge_index`, :obj:`num_nodes` and, one for each node, the names
+        :obj:`joints`; with a clip or without.
+
+        .. code-block:: python
+
+            graph = to_networkx(skeleton('coco-17').to_data(), node_attrs=['joints'])
+
+        Args:
+            x (Tensor, optional): A clip of shape :math:`(M, T, V, C)`.
+            **kwargs (optional): Other attributes, such as :obj:`y` and :obj:`name`.
+
+        Returns:
+            With a clip, a :class:`~pyg_msg3d.data.SkeletonData`, else a
+            :class:`~torch_geometric.data.Data`.
+
+        Raises:
+            SkeletonDataError: If the clip has another shape or number of joints.
+        """
+        kwargs = {'edge_index': self.edge_index, 'joints': self.joints, **kwargs}
+        if x is None:
+            return Data(num_nodes=self.num_joints, **kwargs)
+        if x.dim() != 4 or x.size(2) != self.num_joints:
+            raise SkeletonDataError(
+                f"Skeleton '{self.name}': expected a clip [persons, frames, "
+                f'{self.num_joints} joints, channels] (got {list(x.shape)})'
+            )
+        return SkeletonData(x, **kwargs)
 
     def __repr__(self) -> str:
         return (

@@ -1,5 +1,6 @@
 from torch_geometric.transforms import Compose
 
+from pyg_msg3d.transforms.add_bones import AddBones
 from pyg_msg3d.transforms.align import Align
 from pyg_msg3d.transforms.augment import (
     JointDropout,
@@ -26,6 +27,7 @@ from pyg_msg3d.transforms.uniform_sample_frames import UniformSampleFrames
 
 __all__ = [
     'STREAMS',
+    'AddBones',
     'Align',
     'Centre',
     'Compose',
