@@ -128,7 +128,7 @@ ONLY_2D = {'PreNormalize2D', 'PreNormalizeKinetics'}
 OWN = {
     'JointToBone', 'PreNormalize3D', 'PreNormalizeOfficial', 'ScoreChannel', 'ToMotion'
 }  # fmt: skip
-NONE = {'STREAMS', 'AddBones', 'Compose', 'Recipe', 'recipe'}
+NONE = {'STREAMS', 'AddBones', 'Compose', 'Disentangle', 'Recipe', 'recipe'}
 
 
 def test_every_transform_is_tested_here():
