@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -85,10 +86,10 @@ class ScaleGraph(NamedTuple):
             _check_matrix(graph, *sizes)
             target, source, weight = _entries(graph)
             source, scale = source // num_scales, source % num_scales
-            return cls(weight, source, target, scale, None, None, None, *sizes)
+            return cls.from_parts(weight, [source, target, scale], sizes)
         if graph.is_floating_point():
             _check_matrix(graph, *sizes)
-            return cls(graph, None, None, None, None, None, None, *sizes)
+            return cls.from_parts(graph, [], sizes)
         if graph.dim() != 2 or graph.size(0) != 2:
             raise ValueError(
                 f"Expected 'edge_index' of shape [2, num_edges], or an adjacency as "
@@ -105,7 +106,16 @@ class ScaleGraph(NamedTuple):
         scale = torch.zeros_like(source) if edge_type is None else edge_type.long()
         if weight is None:
             weight = torch.ones(source.numel(), dtype=dtype, device=source.device)
-        return cls(weight, source, target, scale, None, None, None, *sizes)
+        return cls.from_parts(weight, [source, target, scale], sizes)
+
+    @classmethod
+    def from_parts(
+        cls, weight: Tensor, indices: Sequence[Tensor], sizes: Sequence[int]
+    ) -> 'ScaleGraph':
+        """What has these :attr:`indices`, of which there may be none, the first three,
+        or all, and :attr:`sizes`."""
+        missing = [None] * (6 - len(indices))
+        return cls(weight, *indices, *missing, *sizes)  # type: ignore[arg-type]
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -132,16 +142,12 @@ class ScaleGraph(NamedTuple):
         """The source of each edge with its scale, ``u K + k``."""
         return self.source * self.num_scales + self.scale
 
-    def to(self, *args: torch.dtype | torch.device) -> 'ScaleGraph':
+    def to(self, target: torch.dtype | torch.device) -> 'ScaleGraph':
         """On another device, or with weights of another type."""
-        graph = self._replace(weight=self.weight.to(*args))
-        if any(isinstance(arg, torch.dtype) for arg in args):
-            return graph
-        return graph.with_indices([part.to(*args) for part in self.indices])
-
-    def with_indices(self, indices: list[Tensor]) -> 'ScaleGraph':
-        """With other :attr:`indices`."""
-        return self._replace(**dict(zip(self._fields[1:-3], indices, strict=False)))
+        weight, indices = self.weight.to(target), self.indices
+        if isinstance(target, torch.device):
+            indices = [part.to(target) for part in indices]
+        return self.from_parts(weight, indices, self.sizes)
 
     def full(self) -> 'ScaleGraph':
         """As a full matrix; parallel edges add."""
@@ -151,7 +157,7 @@ class ScaleGraph(NamedTuple):
         entry = self.target * size[1] + self.slot
         matrix = self.weight.new_zeros(self.num_entries)
         matrix = matrix.index_add(0, entry, self.weight).view(size)
-        return ScaleGraph(matrix, None, None, None, None, None, None, *self.sizes)
+        return self.from_parts(matrix, [], self.sizes)
 
     def edges(self) -> 'ScaleGraph':
         """As edges: of a full matrix, one for each entry."""
@@ -162,7 +168,7 @@ class ScaleGraph(NamedTuple):
         target, slot = entry // slots, entry % slots
         source, scale = slot // self.num_scales, slot % self.num_scales
         weight = self.weight.flatten()
-        return ScaleGraph(weight, source, target, scale, None, None, None, *self.sizes)
+        return self.from_parts(weight, [source, target, scale], self.sizes)
 
     def sorted(self) -> 'ScaleGraph':
         """With its edges sorted for all the products that use them: in both directions,
@@ -175,16 +181,9 @@ class ScaleGraph(NamedTuple):
         source, target, scale = (part[sort] for part in self[1:4])
         row, column = row[sort], source * k + scale
         order = (column * self.num_targets + target).argsort()
-        return ScaleGraph(
-            self.weight[sort],
-            source,
-            target,
-            scale,
-            pointers(row, self.num_targets * k),
-            order,
-            pointers(column[order], self.num_sources * k),
-            *self.sizes,
-        )
+        indices = [source, target, scale, pointers(row, self.num_targets * k)]
+        indices += [order, pointers(column[order], self.num_sources * k)]
+        return self.from_parts(self.weight[sort], indices, self.sizes)
 
     def joints_first(self, window_size: int) -> 'ScaleGraph':
         r"""With the targets of a window of :math:`\tau` frames in another order:
@@ -195,7 +194,9 @@ class ScaleGraph(NamedTuple):
             return self._replace(weight=rows.flatten(0, 1))
         frame_size = self.num_targets // window_size
         target = self.target % frame_size * window_size + self.target // frame_size
-        return self._replace(target=target, rowptr=None, order=None, colptr=None)
+        return self.from_parts(
+            self.weight, [self.source, target, self.scale], self.sizes
+        )
 
 
 def pointers(rows: Tensor, num_rows: int) -> Tensor:

@@ -70,12 +70,11 @@ class ScaleAdjacency(Module):
     def forward(self) -> ScaleGraph:
         """The graph, as operators take it."""
         indices = [getattr(self, name) for name in _INDICES if hasattr(self, name)]
-        missing = [None] * (len(_INDICES) - len(indices))
-        graph = ScaleGraph(self.weight, *indices, *missing, *self.sizes)
+        graph = ScaleGraph.from_parts(self.weight, indices, self.sizes)
         if self.residual is None:
             return graph
         num_sources, num_targets, _ = self.sizes
-        residual = self.residual
+        residual: Tensor = self.residual
         if num_targets > num_sources:
             residual = pad(residual, (0, 0, 0, num_targets - num_sources))
         # On another device only where the model is on none.
@@ -85,7 +84,9 @@ class ScaleAdjacency(Module):
         """Computes the graph once, for inference alone, in the form that a backend
         takes."""
         graph = self()
-        graph = graph.full() if chosen(backend, graph.weight, graph) == 'dense' else graph
+        graph = (
+            graph.full() if chosen(backend, graph.weight, graph) == 'dense' else graph
+        )
         for name in _INDICES:
             self._buffers.pop(name, None)
         self._hold(graph)

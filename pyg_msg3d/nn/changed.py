@@ -1,12 +1,14 @@
 """Whether operators may compute with a module's parameters, or only the module itself
 knows what it does."""
 
+from typing import Any
+
 from torch.nn import Module
 from torch.nn.modules import module as _module
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-def is_changed(module: Module | None, *kinds: type) -> bool:
+def is_changed(module: Module, *kinds: type) -> bool:
     """Whether a call of a module may do anything but what its class does: it was
     replaced by one of another class (parametrised, wrapped, converted), or somebody
     hooks in, as pruning does."""
@@ -21,7 +23,7 @@ def is_changed(module: Module | None, *kinds: type) -> bool:
     )
 
 
-def is_changed_norm(norm: Module | None, *kinds: type[_BatchNorm]) -> bool:
+def is_changed_norm(norm: Any, *kinds: type[_BatchNorm]) -> bool:
     """The same for a batch norm: an operator takes and counts statistics of this
     process alone, by a running average."""
     return (

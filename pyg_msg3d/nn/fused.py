@@ -103,10 +103,7 @@ class FusedMSTCN(Module):
         mapped = self.first(x)
         inner = (len(self.temporal) + 1) * self.width
         branches = F.relu_(mapped[:, :inner]).split(self.width, 1)
-        if self.second is not None:
-            mapped = self.second(left)
-        else:
-            mapped = mapped[:, inner:]
+        mapped = mapped[:, inner:] if self.second is None else self.second(left)
         outs = [
             strided(conv, branch)
             for conv, branch in zip(self.temporal, branches, strict=False)

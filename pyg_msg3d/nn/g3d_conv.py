@@ -175,7 +175,10 @@ class G3DConv(MultiScaleMessagePassing):
         if self.embed is not None:
             x = normalise(self.embed_norm, self.embed(x))
         num_joints, tau = x.size(-2), self.window.size
-        sizes = num_joints * (1, tau)[not self.factored], num_joints * (tau, 2)[self.factored]
+        sizes = (
+            num_joints * (1, tau)[not self.factored],
+            num_joints * (tau, 2)[self.factored],
+        )
         graph = self.graph_of(x, edge_index, edge_type, edge_weight, *sizes)
         (x, lead), own = joined(x, 3), None
         if self.factored:
@@ -208,29 +211,35 @@ class G3DConv(MultiScaleMessagePassing):
         return sum_windows(shared, self.window), own
 
     def _maps_joints(self, x: Tensor, graph: ScaleGraph) -> bool:
-        if is_changed(self.lin, ScaleLinear) or chosen(self.backend, x, graph) != 'dense':
+        if (
+            is_changed(self.lin, ScaleLinear)
+            or chosen(self.backend, x, graph) != 'dense'
+        ):
             return False
         return policy.maps_joints(x.size(-1), self.num_scales, x.size(0) * x.size(1))
 
     def _collapse(self, h: Tensor, own: Tensor | None) -> Tensor:
         """Equation (6), from the sums of windows, or from their two parts."""
-        norm = self.norm.module
         if (
             is_changed(self.norm, BatchNorm)
-            or is_changed_norm(norm, BatchNorm1d)
+            or is_changed_norm(self.norm.module, BatchNorm1d)
             or is_changed(self.collapse, Linear)
         ):
             h = h if own is None else combine(h, own, self.window)
             # In the type of the product, which autocast may have chosen.
             h = h if self.bias is None else h + self.bias.to(h.dtype)
             return self.collapse(normalise(self.norm, h).flatten(-2))
-        moments = (None, None) if norm.training else (norm.running_mean, norm.running_var)
+        norm = self.norm.module
+        mean = None if norm.training else norm.running_mean
+        variance = None if norm.training else norm.running_var
+        window = None if own is None else self.window
         out, mean, variance = collapse(
             h, own, self.bias, norm.weight, norm.bias, self.collapse.weight,
-            self.collapse.bias, *moments, norm.eps, None if own is None else self.window,
+            self.collapse.bias, mean, variance, norm.eps, window,
         )  # fmt: skip
         if norm.training:
-            track(norm, mean, variance, h[..., 0].numel() * (1 if own is None else self.window.size))
+            count = h[..., 0].numel() * (1 if own is None else self.window.size)
+            track(norm, mean, variance, count)
         return out
 
     def __repr__(self) -> str:

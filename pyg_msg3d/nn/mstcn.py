@@ -149,15 +149,15 @@ class MSTCN(Module):
         pointwise: Any = self.pointwise
         norms: Any = (self.pointwise_norm, self.norm)
         convs: list[Any] = list(self.temporal)
-        out, *moments = ms_tcn(
+        out, mean, variance, end_mean, end_variance = ms_tcn(
             x, pointwise.weight.flatten(1), pointwise.bias,
             [conv.weight for conv in convs], [conv.bias for conv in convs],
             last.permute(0, 2, 3, 1), [norm.weight for norm in norms],
             [norm.bias for norm in norms], [norm.eps for norm in norms], self.stride,
             self.dilations,
         )  # fmt: skip
-        track(norms[0], *moments[:2], x[..., 0].numel())
-        track(norms[1], *moments[2:], out[..., 0].numel())
+        track(norms[0], mean, variance, x[..., 0].numel())
+        track(norms[1], end_mean, end_variance, out[..., 0].numel())
         return as_image(out)
 
     def _branches(self, x: Tensor, last: Tensor) -> Tensor:

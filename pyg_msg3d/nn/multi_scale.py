@@ -11,7 +11,6 @@ from pyg_msg3d.nn.changed import is_changed
 from pyg_msg3d.nn.scale_linear import ScaleLinear
 from pyg_msg3d.ops import BACKENDS, Window, is_transformed, scale_sum
 
-
 #: PyG's hooks that see single messages, or what becomes of them.
 _WATCHING = [
     f'{step}_forward{when}'
@@ -87,7 +86,7 @@ class MultiScaleMessagePassing(MessagePassing):
         r"""The sum over scales: :math:`(*, V, C)` to :math:`(*, S', C')`, over
         windows :math:`(*, T, V, C)` to :math:`(*, T', S', C')`."""
         if self.is_fused():
-            inputs = graph, {'x': x, 'window': window}
+            inputs: Any = (graph, {'x': x, 'window': window})
             for hook in self._message_and_aggregate_forward_pre_hooks.values():
                 inputs = hook(self, inputs) or inputs
             out = self.message_and_aggregate(inputs[0], **inputs[1])

@@ -1,7 +1,6 @@
 """What G3D does with the frames of a window: normalise, rectify, collapse."""
 
-from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -48,57 +47,58 @@ def collapse(
     )  # fmt: skip
 
 
-def _forward(
-    h: Tensor,
-    own: Tensor | None,
-    bias: Tensor | None,
-    gamma: Tensor,
-    beta: Tensor,
-    weight: Tensor,
-    shift: Tensor | None,
-    mean: Tensor | None,
-    variance: Tensor | None,
-    eps: float,
-    window: Sequence[int],
-) -> tuple[Tensor, Tensor, Tensor]:
-    sums = _sums(h, own, window)
-    # A bias before a normalisation moves the mean that is subtracted.
-    moved = 0 if bias is None else bias
-    mean, variance = (
-        sums.moments() if mean is None else (mean - moved, variance.clone())
-    )
-    norm = Normalisation(mean, variance, eps, gamma, beta)
+class _Given(NamedTuple):
+    h: Tensor
+    own: Tensor | None
+    bias: Tensor | None
+    gamma: Tensor
+    beta: Tensor
+    weight: Tensor
+    shift: Tensor | None
+    mean: Tensor | None
+    variance: Tensor | None
+    eps: float
+    window: list[int]
+
+    @property
+    def sums(self) -> WindowSums:
+        if self.own is None:
+            return WholeSums(self.h)
+        return FactoredSums(self.h, self.own, Window(*self.window))
+
+    def norm(self, mean: Tensor, variance: Tensor) -> Normalisation:
+        """By moments of the sums with their bias: the mean that is subtracted moves
+        with it."""
+        mean = mean if self.bias is None else mean - self.bias
+        return Normalisation(mean, variance, self.eps, self.gamma, self.beta)
+
+
+def _forward(given: _Given) -> tuple[Tensor, Tensor, Tensor]:
+    h, sums, mean, variance = given.h, given.sums, given.mean, given.variance
+    if mean is None or variance is None:
+        mean, variance = sums.moments()
+        mean = mean if given.bias is None else mean + given.bias
+    norm = given.norm(mean, variance)
     # The result first: what is computed on the way then leaves no holes behind it.
-    out = empty(h, h.size(0), sums.windows, sums.joints, weight.size(0))
+    out = empty(h, *h.shape[:3], given.weight.size(0))
     for tile in sums.tiles():
-        mine = linear(sums.activated(tile, norm).flatten(-2), weight, out=out[tile])
-        if shift is not None:
-            mine += shift
-    return out, mean + moved, variance
+        y = sums.activated(tile, norm).flatten(-2)
+        mine = linear(y, given.weight, out=out[tile])
+        if given.shift is not None:
+            mine += given.shift
+    of_batch = given.mean is None
+    return (
+        out,
+        mean if of_batch else mean.clone(),
+        variance if of_batch else variance.clone(),
+    )
 
 
 def _backward(
-    grad: Tensor,
-    kept: list[Tensor],
-    h: Tensor,
-    own: Tensor | None,
-    bias: Tensor | None,
-    gamma: Tensor,
-    beta: Tensor,
-    weight: Tensor,
-    shift: Tensor | None,
-    mean: Tensor | None,
-    variance: Tensor | None,
-    eps: float,
-    window: Sequence[int],
-    needed: Sequence[bool],
+    grad: Tensor, kept: list[Tensor], given: _Given, needed: list[bool]
 ) -> list[Tensor | None]:
-    sums, of_batch = _sums(h, own, window), mean is None
-    mean, variance = kept
-    norm = Normalisation(
-        mean if bias is None else mean - bias, variance, eps, gamma, beta
-    )
-    to_weight = torch.zeros_like(weight, dtype=wide(h))
+    sums, norm, weight = given.sums, given.norm(*kept), given.weight
+    to_weight = torch.zeros_like(weight, dtype=wide(grad))
     sums.start(norm)
     for tile in sums.tiles():
         y = sums.activated(tile, norm)
@@ -108,41 +108,31 @@ def _backward(
         torch.ops.aten.threshold_backward.grad_input(to_y, y, 0, grad_input=to_y)
         sums.add(to_y, tile)
     to_gamma, to_beta = sums.affine()
-    line = None
     to_mean, to_variance = -to_beta * norm.scale, -to_gamma * norm.scale * norm.rstd / 2
-    to_bias = -to_mean
-    if of_batch:
+    to_bias, line = -to_mean, None
+    if given.mean is None:
         # What flows through mean and variance needs the sums over all clips. Where the
         # values lie makes no difference.
         slope = -norm.scale * norm.rstd * to_gamma / sums.count
-        line = slope, -norm.scale * to_beta / sums.count - norm.mean * slope
+        line = slope, to_mean / sums.count - norm.mean * slope
         to_bias = torch.zeros_like(to_beta)
-    to_h = sums.finish(line)
     to_shift = grad.sum((0, 1, 2)) if needed[6] else None
-    of_norm = [to_bias, to_gamma, to_beta]
     return [
-        *to_h, *of_norm, to_weight.to(weight.dtype), to_shift, to_mean, to_variance
+        *sums.finish(line), to_bias, to_gamma, to_beta, to_weight.to(weight.dtype),
+        to_shift, to_mean, to_variance,
     ]  # fmt: skip
 
 
-def _by_definition(*args: Any) -> tuple[Tensor, Tensor, Tensor]:
-    *rest, window = args
-    return reference.collapse(*rest, Window(*window))
+def _by_definition(given: _Given) -> tuple[Tensor, Tensor, Tensor]:
+    return reference.collapse(*given[:-1], Window(*given.window))
 
 
-def _work(
-    h: Tensor, own: Tensor | None, bias: Any, gamma: Any, beta: Any, weight: Tensor,
-    shift: Any, mean: Any, variance: Any, eps: float, window: Sequence[int],
-) -> tuple[float, float]:  # fmt: skip
-    work = 2 * h.shape[:3].numel() * weight.numel()
+def _work(given: _Given) -> tuple[float, float]:
+    work = 2 * given.h.shape[:3].numel() * given.weight.numel()
     return work, 2 * work
 
 
 _collapse = Operator(
-    'collapse', _forward, _backward, _by_definition, _work, ('h', 'own', 'weight'),
-    keeps=slice(1, None),
+    'collapse', _Given, _forward, _backward, _by_definition, _work,
+    lowered=('h', 'own', 'weight'), keeps=slice(1, None),
 )  # fmt: skip
-
-
-def _sums(h: Tensor, own: Tensor | None, window: Sequence[int]) -> WindowSums:
-    return WholeSums(h) if own is None else FactoredSums(h, own, Window(*window))

@@ -83,8 +83,10 @@ class FactoredSums(WindowSums):
     def finish(self, line: tuple[Tensor, Tensor] | None) -> list[Tensor | None]:
         for part in (self.to_shared, self.to_own):
             part.mul_(self.norm.scale)
-        for tile in self.tiles() if line is not None else ():
-            slope, offset = line
+        if line is None:
+            return [self.to_shared, self.to_own]
+        slope, offset = line
+        for tile in self.tiles():
             shared, own = self._parts(tile)
             w = self._matrix(tile, shared)
             # Sums over the frames of each window, and over the windows of each frame.

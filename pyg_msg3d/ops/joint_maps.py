@@ -1,6 +1,6 @@
 """The sum over scales where no joint sees another."""
 
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,18 +17,21 @@ def joint_maps(x: Tensor, maps: Tensor, diagonal: Tensor) -> Tensor:
     return _joint_maps(x, maps, diagonal.to(x.dtype))
 
 
-def _forward(x: Tensor, maps: Tensor, diagonal: Tensor) -> Tensor:
+class _Given(NamedTuple):
+    x: Tensor
+    maps: Tensor
+    diagonal: Tensor
+
+
+def _forward(given: _Given) -> Tensor:
+    x, maps, diagonal = given
     return torch.einsum('btvc,ovc->btvo', x, _of_joints(maps, diagonal)).contiguous()
 
 
 def _backward(
-    grad: Tensor,
-    kept: list[Tensor],
-    x: Tensor,
-    maps: Tensor,
-    diagonal: Tensor,
-    needed: Sequence[bool],
+    grad: Tensor, kept: list[Tensor], given: _Given, needed: list[bool]
 ) -> list[Tensor | None]:
+    x, maps, diagonal = given
     to_x = torch.einsum('btvo,ovc->btvc', grad, _of_joints(maps, diagonal))
     to_each = torch.einsum('btvo,btvc->ovc', grad, x)
     to_maps = torch.matmul(diagonal.t(), to_each)  # [C', K, C]
@@ -42,16 +45,19 @@ def _backward(
 def _of_joints(maps: Tensor, diagonal: Tensor) -> Tensor:
     """The maps of all joints ``[C', V, C]``."""
     # Not one wide product, for which BLAS libraries keep much memory.
-    return torch.matmul(diagonal, maps.unflatten(0, (diagonal.size(1), -1)).transpose(0, 1))
+    return torch.matmul(
+        diagonal, maps.unflatten(0, (diagonal.size(1), -1)).transpose(0, 1)
+    )
 
 
-def _work(x: Tensor, maps: Tensor, diagonal: Tensor) -> tuple[float, float]:
+def _work(given: _Given) -> tuple[float, float]:
+    x, maps, diagonal = given
     each = 2 * maps.numel() * diagonal.size(0)
-    apply = 2 * x.shape[:-1].numel() * maps.numel() / diagonal.size(1)
+    apply = 2 * x[..., 0].numel() * maps.numel() / diagonal.size(1)
     return each + apply, 2 * each + 2 * apply
 
 
 _joint_maps = Operator(
-    'joint_maps', _forward, _backward, reference.joint_maps, _work,
-    ('x', 'maps', 'diagonal'),
+    'joint_maps', _Given, _forward, _backward,
+    lambda given: reference.joint_maps(*given), _work, lowered=_Given._fields,
 )  # fmt: skip

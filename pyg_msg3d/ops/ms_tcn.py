@@ -1,7 +1,6 @@
 """An MS-TCN in training, which keeps its input and its result alone."""
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -27,21 +26,24 @@ def ms_tcn(*args: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     return _ms_tcn(*args)
 
 
-def _forward(
-    x: Tensor,
-    maps: Tensor,
-    bias: Tensor,
-    weights: Sequence[Tensor],
-    biases: Sequence[Tensor],
-    last: Tensor,
-    gammas: Sequence[Tensor],
-    betas: Sequence[Tensor],
-    eps: Sequence[float],
-    stride: int,
-    dilations: Sequence[int],
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+class _Given(NamedTuple):
+    x: Tensor
+    maps: Tensor
+    bias: Tensor
+    weights: list[Tensor]
+    biases: list[Tensor]
+    last: Tensor
+    gammas: list[Tensor]
+    betas: list[Tensor]
+    eps: list[float]
+    stride: int
+    dilations: list[int]
+
+
+def _forward(given: _Given) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    x, maps, bias, *_, gammas, betas, eps, _, _ = given
     y, mean, rstd = _normalised(_mapped(x, maps), gammas[0], betas[0], eps[0])
-    out, _ = _side_by_side(y.relu_(), weights, biases, last, stride, dilations)
+    out, _ = _side_by_side(y.relu_(), given)
     out, end_mean, end_rstd = _normalised(out, gammas[1], betas[1], eps[1])
     variance, end_variance = (
         r.pow(-2) - e for r, e in zip((rstd, end_rstd), eps, strict=True)
@@ -52,27 +54,15 @@ def _forward(
 
 
 def _backward(
-    grad: Tensor,
-    kept: list[Tensor],
-    x: Tensor,
-    maps: Tensor,
-    bias: Tensor,
-    weights: Sequence[Tensor],
-    biases: Sequence[Tensor],
-    last: Tensor,
-    gammas: Sequence[Tensor],
-    betas: Sequence[Tensor],
-    eps: Sequence[float],
-    stride: int,
-    dilations: Sequence[int],
-    needed: Sequence[bool],
+    grad: Tensor, kept: list[Tensor], given: _Given, needed: list[bool]
 ) -> list[Tensor | None]:
+    x, maps, bias, weights, biases, _, gammas, betas, eps, stride, dilations = given
     mean, variance, end_mean, end_variance = kept
     to_x = empty(x, *x.shape)
     inner = _mapped(x, maps)
     mean = mean - bias
     y = F.batch_norm(inner, mean, variance, gammas[0], betas[0], eps=eps[0]).relu_()
-    out, where = _side_by_side(y, weights, biases, last, stride, dilations)
+    out, where = _side_by_side(y, given)
     grad, to_end_gamma, to_end_beta = _normalised_backward(
         grad.permute(0, 3, 1, 2), out, gammas[1], end_mean, end_variance, eps[1]
     )
@@ -106,18 +96,15 @@ def _backward(
     ]  # fmt: skip
 
 
-def _work(
-    x: Tensor, maps: Tensor, bias: Any, weights: Sequence[Tensor], biases: Any,
-    last: Tensor, *rest: Any,
-) -> tuple[float, float]:  # fmt: skip
-    work = 2 * x.shape[:-1].numel() * maps.numel()
-    work += 2 * last.shape[:-1].numel() * sum(weight.numel() for weight in weights)
+def _work(given: _Given) -> tuple[float, float]:
+    work = 2 * given.x[..., 0].numel() * given.maps.numel()
+    work += 2 * given.last[..., 0].numel() * sum(w.numel() for w in given.weights)
     return work, 3 * work
 
 
 _ms_tcn = Operator(
-    'ms_tcn', _forward, _backward, reference.ms_tcn, _work,
-    ('x', 'maps', 'weights', 'biases', 'last'), keeps=slice(1, None),
+    'ms_tcn', _Given, _forward, _backward, lambda given: reference.ms_tcn(*given),
+    _work, lowered=('x', 'maps', 'weights', 'biases', 'last'), keeps=slice(1, None),
 )  # fmt: skip
 
 
@@ -129,23 +116,17 @@ def _mapped(x: Tensor, maps: Tensor) -> Tensor:
     return linear(x, maps).permute(0, 3, 1, 2)
 
 
-def _side_by_side(
-    y: Tensor,
-    weights: Sequence[Tensor],
-    biases: Sequence[Tensor],
-    last: Tensor,
-    stride: int,
-    dilations: Sequence[int],
-) -> tuple[Tensor, Tensor]:
+def _side_by_side(y: Tensor, given: _Given) -> tuple[Tensor, Tensor]:
     """All branches of the mapped and rectified features, and where the maxima are."""
+    last, weights, stride = given.last, given.weights, given.stride
     # The result first: what is computed on the way then leaves no holes behind it.
     out = empty(last, *last.shape[:-1], y.size(1) + last.size(-1)).permute(0, 3, 1, 2)
     width = weights[0].size(0)
     *targets, target = out[:, : y.size(1)].split(width, 1)
     *branches, highest = y.split(width, 1)
-    for i, dilation in enumerate(dilations):
+    for i, dilation in enumerate(given.dilations):
         step, padding, spread = _settings(weights[i], stride, dilation)
-        mine = F.conv2d(branches[i], weights[i], biases[i], step, padding, spread)
+        mine = F.conv2d(branches[i], weights[i], given.biases[i], step, padding, spread)
         targets[i].copy_(mine)
     mine, where = torch.ops.aten.max_pool2d_with_indices(highest, *_pooling(stride))
     target.copy_(mine)

@@ -1,6 +1,7 @@
 """How an operator with hand-written kernels is made known to torch: once for all."""
 
 from collections.abc import Callable, Sequence
+from inspect import Parameter, Signature
 from typing import Any
 
 import torch
@@ -21,12 +22,16 @@ class Operator:
 
     Args:
         name (str): What profilers and graphs call it.
-        forward (callable): The fast forward pass, fully annotated. Its results are
-            contiguous and none is an input; the first alone has a gradient.
-        backward (callable): ``backward(grad, kept, *args, needed)`` gives the gradients
-            to the tensors of ``args``, those in lists one by one, in order; ``needed``
-            says which of them must have one. Tensors left out at the end have none.
-        reference (callable): The definition, with the arguments of ``forward``.
+        given (type): The arguments, a named tuple of tensors, lists of tensors and
+            plain values.
+        forward (callable): The fast forward pass, given these. Its results, one tensor
+            or several as annotated, are contiguous and none is an argument; the first
+            alone has a gradient.
+        backward (callable): ``backward(grad, kept, given, needed)`` gives the gradients
+            to the tensors of the arguments, those in lists one by one, in order;
+            ``needed`` says which of them must have one. Tensors left out at the end
+            have none.
+        reference (callable): The definition, given the arguments.
         work (callable): How many floating-point operations ``forward`` takes, and how
             many ``backward``, given the arguments.
         lowered (sequence of str): The arguments that autocast lowers.
@@ -36,66 +41,70 @@ class Operator:
     def __init__(
         self,
         name: str,
-        forward: Callable[..., Any],
-        backward: Callable[..., list[Tensor | None]],
-        reference: Callable[..., Any],
-        work: Callable[..., tuple[float, float]],
+        given: type,
+        forward: Callable[[Any], Any],
+        backward: Callable[..., Sequence[Tensor | None]],
+        reference: Callable[[Any], Any],
+        work: Callable[[Any], tuple[float, float]],
         lowered: Sequence[str],
         keeps: slice = slice(0),
     ) -> None:
-        self.reference, self.backward, self.keeps = reference, backward, keeps
-        schema = torch.library.infer_schema(forward, mutates_args=())
-        arguments, returns = schema[1:].rsplit(') -> ', 1)
+        self.given, self.forward, self.backward = given, forward, backward
+        self.reference, self.lowered, self.keeps = reference, lowered, keeps
+        arguments, returns = _schema(given, forward)
         self.is_single = not returns.startswith('(')
-        types, names = zip(*(a.split() for a in arguments.split(', ')), strict=True)
         #: For each argument 1 where it is a tensor, 2 where it is a list of them.
-        self.kinds = [1 if t in ('Tensor', 'Tensor?') else 2 * (t == 'Tensor[]')
-                      for t in types]  # fmt: skip
-        self.lowered = [name in lowered for name in names]
-
-        self.forward = forward
-        op = torch.library.custom_op(
-            f'pyg_msg3d::{name}', self._run_forward, mutates_args=(), schema=schema
+        self.kinds = [
+            {'Tensor': 1, 'Tensor?': 1, 'Tensor[]': 2}.get(argument.split()[0], 0)
+            for argument in arguments.split(', ')
+        ]
+        schemas = (
+            f'({arguments}) -> {returns}',
+            f'(Tensor grad, Tensor[] kept, {arguments}, bool[] needed) -> Tensor[]',
         )
+        op, back = (
+            torch.library.custom_op(f'pyg_msg3d::{n}', run, mutates_args=(), schema=s)
+            for n, run, s in zip(
+                (name, f'{name}_backward'), (self._run, self._run_backward), schemas,
+                strict=True,
+            )
+        )  # fmt: skip
         op.register_fake(self._fake)
         op.register_autograd(self._differentiate, setup_context=self._save)
-        self.op = getattr(torch.ops.pyg_msg3d, name).default
-        back = torch.library.custom_op(
-            f'pyg_msg3d::{name}_backward',
-            self._run_backward,
-            mutates_args=(),
-            schema=f'(Tensor grad, Tensor[] kept, {arguments}, bool[] needed) -> Tensor[]',
-        )
         back.register_fake(self._fake_backward)
-        self.backward_op = getattr(torch.ops.pyg_msg3d, f'{name}_backward').default
+        self.op, self.backward_op = (
+            getattr(torch.ops.pyg_msg3d, n) for n in (name, f'{name}_backward')
+        )
         for device in ('CPU', 'CUDA'):
             _LIBRARY.impl(name, self._autocast(device.lower()), f'Autocast{device}')
-        register_flop_formula(getattr(torch.ops.pyg_msg3d, name), get_raw=True)(
-            lambda *args, out_val=None: round(work(*args)[0])
+        register_flop_formula(self.op, get_raw=True)(
+            lambda *args, out_val=None: round(work(given(*args))[0])
         )
-        register_flop_formula(getattr(torch.ops.pyg_msg3d, f'{name}_backward'), get_raw=True)(
-            lambda grad, kept, *args, out_val=None: round(work(*args[:-1])[1])
+        register_flop_formula(self.backward_op, get_raw=True)(
+            lambda grad, kept, *args, out_val=None: round(work(given(*args[:-1]))[1])
         )
 
     def __call__(self, *args: Any) -> Any:
         """Computes it in the way that fits."""
         first = args[0]
         known = first.device.type in ('cpu', 'cuda') and first.numel() > 0
-        return self.op(*args) if known and not wants_definition() else self.reference(*args)
+        if known and not wants_definition():
+            return self.op(*args)
+        return self.reference(self.given(*args))
 
-    def _run_forward(self, *args: Any) -> Any:
+    def _run(self, *args: Any) -> Any:
         if forward_ad._current_level >= 0:
             # Which torch would answer by a tangent of zero.
             raise NotImplementedError(
                 f'{self.op} knows no forward-mode differentiation; call it through '
                 f'pyg_msg3d.ops, which takes the definition then'
             )
-        return self.forward(*args)
+        return self.forward(self.given(*args))
 
     # Shapes and types -------------------------------------------------------------
 
     def _fake(self, *args: Any) -> Any:
-        out = self.reference(*args)
+        out = self.reference(self.given(*args))
         return _new(out) if self.is_single else tuple(_new(part) for part in out)
 
     def _fake_backward(self, grad: Tensor, kept: list, *rest: Any) -> list[Tensor]:
@@ -123,14 +132,17 @@ class Operator:
         kept = list(ctx.saved_tensors[: ctx.num_kept])
         leaves = list(ctx.saved_tensors[ctx.num_kept :])
         needed = self._leaves(ctx.needs_input_grad)
-        if torch.is_grad_enabled() or is_transformed():
+        if torch.is_grad_enabled() or is_transformed() or _is_batched(grad):
             found = self._by_reference(grad, ctx.args, leaves, needed)
         else:
             args = self._filled(ctx.args, leaves)
             found = self.backward_op(grad.contiguous(), kept, *args, needed)
         found = [g if need else None for g, need in zip(found, needed, strict=True)]
-        nothing = [arg if kind else None for arg, kind in zip(ctx.args, self.kinds)]
-        return tuple(self._filled(nothing, found))
+        plain = [
+            arg if kind else None
+            for arg, kind in zip(ctx.args, self.kinds, strict=True)
+        ]
+        return tuple(self._filled(plain, found))
 
     def _by_reference(
         self, grad: Tensor, args: list, leaves: list, needed: list[bool]
@@ -143,7 +155,7 @@ class Operator:
                 leaf.view_as(leaf) if need else leaf
                 for leaf, need in zip(leaves, needed, strict=True)
             ]
-            out = self.reference(*self._filled(args, mine))
+            out = self.reference(self.given(*self._filled(args, mine)))
             found = torch.autograd.grad(
                 out if self.is_single else out[0],
                 [leaf for leaf, need in zip(mine, needed, strict=True) if need],
@@ -154,7 +166,7 @@ class Operator:
 
     def _run_backward(self, grad: Tensor, kept: list, *rest: Any) -> list[Tensor]:
         *args, needed = rest
-        found = list(self.backward(grad, kept, *args, needed=needed))
+        found = list(self.backward(grad, kept, self.given(*args), needed))
         found += [None] * (len(needed) - len(found))
         return [
             grad.new_empty(0) if to_leaf is None or not need else to_leaf.contiguous()
@@ -166,14 +178,14 @@ class Operator:
     def _autocast(self, device: str) -> Callable[..., Any]:
         def lower(*args: Any) -> Any:
             dtype = torch.get_autocast_dtype(device)
-            leaves = [
-                leaf.to(dtype) if lowered and _can_be_lowered(leaf) else leaf
-                for leaf, lowered in zip(
-                    self._leaves(args), self._per_leaf(self.lowered, args), strict=True
-                )
-            ]
+            given = self.given(*args)
+            changed = {}
+            for name in self.lowered:
+                arg = getattr(given, name)
+                one = [_lowered(part, dtype) for part in _listed(arg)]
+                changed[name] = one if isinstance(arg, list | tuple) else one[0]
             with torch.autocast(device, enabled=False):
-                return self.op(*self._filled(args, leaves))
+                return self.op(*given._replace(**changed))
 
         return lower
 
@@ -186,15 +198,6 @@ class Operator:
             leaves += ([], [value], value)[kind]
         return leaves
 
-    def _per_leaf(self, values: Sequence[Any], args: Sequence[Any]) -> list[Any]:
-        """One value for each argument, repeated for the tensors in lists."""
-        return self._leaves(
-            [
-                [value] * len(arg) if kind == 2 else value
-                for value, arg, kind in zip(values, args, self.kinds, strict=True)
-            ]
-        )
-
     def _filled(self, args: Sequence[Any], leaves: Sequence[Any]) -> list[Any]:
         """Arguments with other tensors."""
         left = iter(leaves)
@@ -204,8 +207,40 @@ class Operator:
         ]
 
 
-def _can_be_lowered(leaf: Tensor | None) -> bool:
-    return leaf is not None and leaf.is_floating_point() and leaf.dtype != torch.float64
+def _schema(given: Any, forward: Callable[[Any], Any]) -> tuple[str, str]:
+    """Arguments and results, as torch writes them."""
+
+    def prototype() -> None: ...
+
+    prototype.__signature__ = Signature(  # type: ignore[attr-defined]
+        [
+            Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, annotation=annotation)
+            for name, annotation in given.__annotations__.items()
+        ],
+        return_annotation=forward.__annotations__['return'],
+    )
+    schema = torch.library.infer_schema(prototype, mutates_args=())
+    arguments, returns = schema[1:].rsplit(') -> ', 1)
+    return arguments, returns
+
+
+def _listed(arg: Any) -> Sequence[Any]:
+    return arg if isinstance(arg, list | tuple) else [arg]
+
+
+def _lowered(x: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    """What autocast makes of an argument."""
+    if x is None or not x.is_floating_point() or x.dtype == torch.float64:
+        return x
+    return x.to(dtype)
+
+
+def _is_batched(grad: Tensor) -> bool:
+    """Whether it is many gradients at once, as ``is_grads_batched=True`` makes them."""
+    if torch.compiler.is_compiling():
+        return False
+    batched = torch._C._parse_dispatch_key('Batched')
+    return torch._C._dispatch_keys(grad).has(batched)
 
 
 def _new(like: Tensor) -> Tensor:

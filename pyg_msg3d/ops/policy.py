@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -25,7 +26,9 @@ PRODUCTS = ('matmul', 'convolution')
 ORDERS = ('maps_first', 'sums_first')
 
 _KINDS = {'backend': BACKENDS, 'product': PRODUCTS, 'order': ORDERS}
-_FORCED: ContextVar[Mapping[str, str]] = ContextVar('pyg_msg3d.ops.use', default={})
+_FORCED: ContextVar[Mapping[str, str]] = ContextVar(
+    'pyg_msg3d.ops.use', default=MappingProxyType({})
+)
 
 
 @contextmanager
@@ -139,7 +142,7 @@ class Order(NamedTuple):
     sums_first: float
 
     @classmethod
-    def count(
+    def of(
         cls,
         num_scales: int,
         num_sources: int,
@@ -236,7 +239,9 @@ _PART_BYTES = 1 << 24
 def clips_at_a_time(x: Tensor, channels: int) -> int:
     """How many of the clips ``[B, T, V, C]`` go through a model's blocks at once in
     inference on a CPU, so that memory does not grow with the batch."""
-    return max(1, _PART_BYTES // max(1, x[:1, ..., 0].numel() * channels * x.element_size()))
+    return max(
+        1, _PART_BYTES // max(1, x[:1, ..., 0].numel() * channels * x.element_size())
+    )
 
 
 def wide(x: Tensor) -> torch.dtype:

@@ -1,8 +1,8 @@
 """The sum over scales of MS-GCN and G3D, without its :math:`K`-fold intermediate."""
 
-from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from math import prod
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -70,23 +70,21 @@ def scale_sum(
     """
     _check_shapes(x, maps, graph, window)
     backend = chosen(backend, x, graph)
-    k, tau = graph.num_scales, window.size if window else 1
-    graph = graph.to(x.dtype)
+    k, graph = graph.num_scales, graph.to(x.dtype)
     if backend == 'reference' or wants_definition():
         return reference.scale_sum(x, maps, graph, window)
     if backend == 'dense':
         graph = graph.full()
     elif window is not None or backend in PACKAGES:
         # Lifted once per frame, and only then are windows unfolded.
-        x = x if maps is None else linear(x, maps)
-        x = x if maps is None else x.unflatten(-1, (k, -1)).flatten(-3, -2)
+        x = x if maps is None else _to_slots(linear(x, maps), k)
         x = x if window is None else window.unfold(x)
         maps = window = None
     if backend in PACKAGES:
         return PACKAGES[backend](x, graph.edges())
     lifts = True
     if maps is not None:
-        lifts = policy.Order.count(
+        lifts = policy.Order.of(
             k, x.size(-2), graph.num_targets, (x.size(-1), maps.size(0) // k),
             graph.weight.numel(), 1 / window.stride if window else 1,
         ).lifts  # fmt: skip
@@ -141,7 +139,11 @@ def _check_shapes(
     num_sources = x.size(-2) * (window.size if window else 1)
     expected = graph.num_sources * (1 if maps is not None else k)
     if num_sources != expected or (maps is not None and maps.size(0) % k):
-        shown = '' if maps is None else f', with as many scales as the {list(maps.shape)} maps'
+        shown = (
+            ''
+            if maps is None
+            else f', with as many scales as the {list(maps.shape)} maps'
+        )
         raise ValueError(
             f'Expected a graph of {num_sources} sources{shown} (got '
             f'{graph.num_sources} sources and {k} scales)'
@@ -149,6 +151,52 @@ def _check_shapes(
 
 
 # The operator -------------------------------------------------------------------------
+
+
+class _Given(NamedTuple):
+    """Features of frames, or where windows are, of clips; the graph and the window in
+    parts; and the way."""
+
+    x: Tensor
+    maps: Tensor | None
+    weight: Tensor
+    indices: list[Tensor]
+    sizes: list[int]
+    window: list[int]
+    backend: str
+    lifts: bool
+
+    @property
+    def graph(self) -> ScaleGraph:
+        return ScaleGraph.from_parts(self.weight, self.indices, self.sizes)
+
+    @property
+    def over(self) -> Window | None:
+        return Window(*self.window) if self.window[0] else None
+
+    @property
+    def sums(self) -> '_Full | _Edges':
+        kind = _Edges if self.indices else _Full
+        return kind(self.graph, self.over, self.backend, self.lifts)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the result."""
+        x, maps, graph = self.x, self.maps, self.graph
+        channels = x.size(-1) if maps is None else maps.size(0) // graph.num_scales
+        frames = () if self.over is None else (self.over.count(x.size(1)),)
+        return x.size(0), *frames, graph.num_targets, channels
+
+    @property
+    def chunks(self) -> list[slice]:
+        """So many frames or clips at a time as have slots that fit."""
+        _, *frames, targets, channels = self.shape
+        k = 1 if self.maps is None else self.graph.num_scales
+        if self.lifts:
+            slots = self.x[0, ..., 0].numel() * k * channels
+        else:
+            slots = prod(frames) * targets * k * self.x.size(-1)
+        return policy.chunks(self.x.size(0), slots, self.x)
 
 
 class _Full:
@@ -184,11 +232,10 @@ class _Edges:
         self, graph: ScaleGraph, window: Window | None, backend: str, lifts: bool
     ) -> None:
         self.graph, self.kernel = graph, _kernel(backend)
+        k = graph.num_scales
         #: Every how many pointers a row begins, in both directions.
-        self.rows, self.columns = (
-            (graph.num_scales, 1) if lifts else (1, graph.num_scales)
-        )
-        self.row = graph.target if lifts else graph.target * self.columns + graph.scale
+        self.rows, self.columns = (k, 1) if lifts else (1, k)
+        self.row = graph.target if lifts else graph.target * k + graph.scale
         self.column = graph.slot if lifts else graph.source
 
     def product(self, h: Tensor, out: Tensor | None = None) -> Tensor:
@@ -209,9 +256,8 @@ class _Edges:
     def matrix(self) -> Any:
         """What the kernel multiplies by, targets by sources."""
         g = self.graph
-        return self.kernel.matrix(
-            g.rowptr[:: self.rows], self.column, g.weight, g.num_sources * self.rows
-        )
+        size = g.num_sources * self.rows
+        return self.kernel.matrix(g.rowptr[:: self.rows], self.column, g.weight, size)
 
     @cached_property
     def transposed(self) -> Any:
@@ -231,182 +277,96 @@ def _kernel(backend: str) -> Any:
     return triton
 
 
-def _forward(
-    x: Tensor,
-    maps: Tensor | None,
-    weight: Tensor,
-    indices: Sequence[Tensor],
-    sizes: Sequence[int],
-    window: Sequence[int],
-    backend: str,
-    lifts: bool,
-) -> Tensor:
-    graph, over = _given(weight, indices, sizes, window)
-    sums = (_Full if graph.is_full else _Edges)(graph, over, backend, lifts)
+def _forward(given: _Given) -> Tensor:
+    x, sums, k = given.x, given.sums, given.graph.num_scales
     # The result first: what is computed on the way then leaves no holes behind it.
-    out = empty(x, *_shape(x, maps, graph, over))
-    if maps is not None and not lifts:
-        maps = _side_by_side(maps, graph.num_scales)
+    out = empty(x, *given.shape)
+    maps = given.maps
+    if maps is not None and not given.lifts:
+        maps = _side_by_side(maps, k)
     slots = None
-    for chunk in _chunks(x, maps, graph, over, lifts):
+    for chunk in given.chunks:
         part = x[chunk]
         if maps is None:
             sums.product(part, out[chunk])
             continue
         # In the same memory each time; convolutions bring their own.
         room = None if slots is None or convolves(x) else slots[: part.size(0)]
-        if lifts:
+        if given.lifts:
             mine = linear(part, maps, out=room)
-            sums.product(_to_slots(mine, graph), out[chunk])
+            sums.product(_to_slots(mine, k), out[chunk])
         else:
             mine = sums.product(part, room)
-            linear(_from_slots(mine, graph), maps, out=out[chunk])
+            linear(_from_slots(mine, k), maps, out=out[chunk])
         slots = mine if slots is None else slots
     return out
 
 
 def _backward(
-    grad: Tensor,
-    kept: list[Tensor],
-    x: Tensor,
-    maps: Tensor | None,
-    weight: Tensor,
-    indices: Sequence[Tensor],
-    sizes: Sequence[int],
-    window: Sequence[int],
-    backend: str,
-    lifts: bool,
-    needed: Sequence[bool],
+    grad: Tensor, kept: list[Tensor], given: _Given, needed: list[bool]
 ) -> list[Tensor | None]:
-    graph, over = _given(weight, indices, sizes, window)
-    sums = (_Full if graph.is_full else _Edges)(graph, over, backend, lifts)
-    k, needs_weight = graph.num_scales, needed[2]
-    if maps is not None and not lifts:
+    x, sums, k = given.x, given.sums, given.graph.num_scales
+    maps = given.maps
+    if maps is not None and not given.lifts:
         maps = _side_by_side(maps, k)
-    to_x = empty(x, *x.shape)
+    to_x, to_weight = empty(x, *x.shape), None
     to_maps: Any = None if maps is None else torch.zeros_like(maps, dtype=wide(x))
-    to_weight = None
-    for chunk in _chunks(x, maps, graph, over, lifts):
+    for chunk in given.chunks:
         part, g = x[chunk], grad[chunk]
         if maps is None:
-            to_x[chunk], mine = sums.backward(g, part, needs_weight)
-        elif lifts:
-            slots = _to_slots(linear(part, maps), graph)
-            g, mine = sums.backward(g, slots, needs_weight)
-            to_maps += linear_backward(_from_slots(g, graph), part, maps, to_x[chunk])[1]
+            to_x[chunk], mine = sums.backward(g, part, needed[2])
+        elif given.lifts:
+            g, mine = sums.backward(g, _to_slots(linear(part, maps), k), needed[2])
+            to_maps += linear_backward(_from_slots(g, k), part, maps, to_x[chunk])[1]
         else:
-            slots = _from_slots(sums.product(part), graph)
+            slots = _from_slots(sums.product(part), k)
             g, of_maps = linear_backward(g, slots, maps)
             to_maps += of_maps
-            to_x[chunk], mine = sums.backward(_to_slots(g, graph), part, needs_weight)
+            to_x[chunk], mine = sums.backward(_to_slots(g, k), part, needed[2])
         if mine is not None:
             mine = mine.to(wide(x))
             to_weight = mine if to_weight is None else to_weight.add_(mine)
     if maps is not None:
-        to_maps = to_maps if lifts else _one_below_the_other(to_maps, k)
+        to_maps = to_maps if given.lifts else _one_below_the_other(to_maps, k)
         to_maps = to_maps.to(maps.dtype)
     if to_weight is not None:
-        to_weight = sums.to_weight(to_weight).to(weight.dtype)
+        to_weight = sums.to_weight(to_weight).to(given.weight.dtype)
     return [to_x, to_maps, to_weight]
 
 
-def _by_definition(
-    x: Tensor,
-    maps: Tensor | None,
-    weight: Tensor,
-    indices: Sequence[Tensor],
-    sizes: Sequence[int],
-    window: Sequence[int],
-    backend: str,
-    lifts: bool,
-) -> Tensor:
-    return reference.scale_sum(x, maps, *_given(weight, indices, sizes, window))
+def _by_definition(given: _Given) -> Tensor:
+    return reference.scale_sum(given.x, given.maps, given.graph, given.over)
 
 
-def _work(
-    x: Tensor,
-    maps: Tensor | None,
-    weight: Tensor,
-    indices: Sequence[Tensor],
-    sizes: Sequence[int],
-    window: Sequence[int],
-    backend: str,
-    lifts: bool,
-) -> tuple[float, float]:
-    graph, over = _given(weight, indices, sizes, window)
-    items, frames = x.shape[:-2].numel(), 1.0
-    if over is not None:
-        frames = over.count(x.size(1)) / x.size(1)
-    if maps is None:
-        work = 2 * items * frames * weight.numel() * x.size(-1)
-        return work, 2 * work
-    channels = x.size(-1), maps.size(0) // graph.num_scales
-    order = policy.Order.count(
-        graph.num_scales, x.size(-2), graph.num_targets, channels, weight.numel(), frames
-    )
-    work = 2 * items * (order.maps_first if lifts else order.sums_first)
+def _work(given: _Given) -> tuple[float, float]:
+    (items, *frames, targets, after), x = given.shape, given.x
+    entries = 2 * items * prod(frames) * given.weight.numel()
+    if given.maps is None:
+        return entries * after, 2 * entries * after
+    joints = x[..., 0].numel() if given.lifts else items * prod(frames) * targets
+    mapped = 2 * joints * given.maps.numel()
+    summed = entries * (after if given.lifts else x.size(-1))
     # Twice as much backward, and what comes first once more.
-    per_map = items * graph.num_scales * x.size(-2) * channels[0] * channels[1]
-    again = per_map if lifts else items * frames * weight.numel() * channels[0]
-    return work, 2 * work + 2 * again
+    return mapped + summed, 2 * (mapped + summed) + (mapped if given.lifts else summed)
 
 
 _scale_sum = Operator(
-    'scale_sum', _forward, _backward, _by_definition, _work, ('x', 'maps', 'weight')
-)
+    'scale_sum', _Given, _forward, _backward, _by_definition, _work,
+    lowered=('x', 'maps', 'weight'),
+)  # fmt: skip
 
 
 # Shapes -------------------------------------------------------------------------------
 
 
-def _given(
-    weight: Tensor,
-    indices: Sequence[Tensor],
-    sizes: Sequence[int],
-    window: Sequence[int],
-) -> tuple[ScaleGraph, Window | None]:
-    """The graph and the window, as they were before they became arguments."""
-    missing = [None] * (6 - len(indices))
-    graph = ScaleGraph(weight, *indices, *missing, *sizes)
-    return graph, Window(*window) if window[0] else None
-
-
-def _shape(
-    x: Tensor, maps: Tensor | None, graph: ScaleGraph, window: Window | None
-) -> tuple[int, ...]:
-    channels = x.size(-1) if maps is None else maps.size(0) // graph.num_scales
-    frames = () if window is None else (window.count(x.size(1)),)
-    return x.size(0), *frames, graph.num_targets, channels
-
-
-def _chunks(
-    x: Tensor,
-    maps: Tensor | None,
-    graph: ScaleGraph,
-    window: Window | None,
-    lifts: bool,
-) -> list[slice]:
-    """Items at a time: frames, or where windows are, clips."""
-    if maps is None:
-        slots, channels = graph.num_targets, x.size(-1)
-    elif lifts:
-        slots, channels = x.size(-2) * graph.num_scales, maps.size(0) // graph.num_scales
-    else:
-        slots, channels = graph.num_targets * graph.num_scales, x.size(-1)
-    frames = 1 if window is None else x.size(1)
-    if window is not None and not lifts:
-        frames = window.count(frames)
-    return policy.chunks(x.size(0), frames * slots * channels, x)
-
-
-def _to_slots(h: Tensor, graph: ScaleGraph) -> Tensor:
+def _to_slots(h: Tensor, num_scales: int) -> Tensor:
     """``[*, V, K C]`` to ``[*, V K, C]``."""
-    return h.unflatten(-1, (graph.num_scales, -1)).flatten(-3, -2)
+    return h.unflatten(-1, (num_scales, -1)).flatten(-3, -2)
 
 
-def _from_slots(h: Tensor, graph: ScaleGraph) -> Tensor:
+def _from_slots(h: Tensor, num_scales: int) -> Tensor:
     """``[*, V K, C]`` to ``[*, V, K C]``."""
-    return h.unflatten(-2, (-1, graph.num_scales)).flatten(-2)
+    return h.unflatten(-2, (-1, num_scales)).flatten(-2)
 
 
 def _side_by_side(maps: Tensor, num_scales: int) -> Tensor:

@@ -71,7 +71,9 @@ class Window(NamedTuple):
         padded = F.pad(x, (0, 0, 0, 0, p, p)) if p else x
         length = padded.size(-3) - self.span + 1
         # Cut before frames are left out, so that exports can tell how many there are.
-        parts = (padded.narrow(-3, t, length) for t in range(0, self.span, self.dilation))
+        parts = (
+            padded.narrow(-3, t, length) for t in range(0, self.span, self.dilation)
+        )
         return [every(part, self.stride) for part in parts]
 
     def unfold(self, x: Tensor) -> Tensor:

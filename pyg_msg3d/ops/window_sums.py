@@ -1,4 +1,4 @@
-"""The sums of windows, :math:`\\tau` frames a window, that G3D normalises, rectifies and
+"""The sums of windows, :math:`\\tau` frames each, that G3D normalises, rectifies and
 collapses: all of them in memory."""
 
 from abc import ABC, abstractmethod

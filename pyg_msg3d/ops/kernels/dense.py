@@ -3,7 +3,8 @@ r"""Products of every frame, or of every window of frames, with one full matrix,
 .. math::
     \mathbf{y}_i = \sum_j A_{ij} \, \mathbf{x}_j
     \qquad \text{or, over windows,} \qquad
-    \mathbf{y}_{w,i} = \sum_{t < \tau} \sum_j A_{i, tS + j} \, \mathbf{x}_{w s + t d - p, j},
+    \mathbf{y}_{w,i} = \sum_{t < \tau} \sum_j A_{i, tS + j} \,
+    \mathbf{x}_{w s + t d - p, j},
 
 from ``[n, S, C]`` and ``[S', S]`` to ``[n, S', C]``, over windows from ``[n, T, S, C]``
 and ``[S', tau S]`` to ``[n, T', S', C]``. Windows are one product for each of their
