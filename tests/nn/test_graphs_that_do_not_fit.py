@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from pyg_msg3d.graph import disentangle, window_graph
+from pyg_msg3d.graph import ScaleGraph, disentangle, window_graph
 from pyg_msg3d.nn import G3DConv, MSGCNConv
-from pyg_msg3d.ops import ScaleGraph, aggregate, multi_scale_product
+from pyg_msg3d.ops import aggregate, scale_sum
 
-BACKENDS = ('auto', 'dense', 'scatter', 'csr')
+BACKENDS = ('auto', 'reference', 'dense', 'scatter', 'csr')
+every_backend = pytest.mark.parametrize('backend', BACKENDS)
 
 
 def path_graph(nodes):
@@ -15,7 +16,7 @@ def path_graph(nodes):
     return torch.stack([torch.cat([i, i + 1]), torch.cat([i + 1, i])])
 
 
-@pytest.mark.parametrize('backend', BACKENDS)
+@every_backend
 @pytest.mark.parametrize('nodes', [30, 1500])
 def test_nodes_beyond_the_features(backend, nodes):
     graph = disentangle(path_graph(nodes), nodes, 3)
@@ -29,7 +30,7 @@ def test_nodes_beyond_the_features(backend, nodes):
     assert conv(torch.randn(nodes, 16), *smaller).shape == (nodes, 4)
 
 
-@pytest.mark.parametrize('backend', BACKENDS)
+@every_backend
 def test_windows_of_other_nodes(backend):
     bones = window_graph(path_graph(6), 6, 3)
     graph = disentangle(bones, 18, 2)
@@ -41,7 +42,15 @@ def test_windows_of_other_nodes(backend):
         conv(torch.randn(7, 6, 3), *graph)
 
 
-@pytest.mark.parametrize('backend', BACKENDS)
+@every_backend
+def test_a_whole_window_is_no_factored_one(backend):
+    graph = disentangle(window_graph(path_graph(6), 6, 3), 18, 2)
+    conv = G3DConv(4, 5, 2, 3, factored=True, backend=backend)
+    with pytest.raises(ValueError, match="to node 17, but the features' nodes are 6"):
+        conv(torch.randn(7, 6, 4), *graph)
+
+
+@every_backend
 @pytest.mark.parametrize('change', ['swapped', 'scales', 'negative', 'types', 'whole'])
 def test_edges_that_are_none(backend, change):
     index, hops, weight = disentangle(path_graph(9), 9, 3)
@@ -57,23 +66,44 @@ def test_edges_that_are_none(backend, change):
         conv(torch.randn(9, 6), *graphs[change])
 
 
-def test_the_operators_alone():
+@every_backend
+def test_matrices_and_graphs_of_other_sizes(backend):
+    index, hops, weight = disentangle(path_graph(9), 9, 3)
+    graph = ScaleGraph.of(index, hops, weight, num_sources=9, num_scales=3)
+    conv = MSGCNConv(6, 4, 3, backend=backend)
+    assert conv(torch.randn(9, 6), graph).shape == (9, 4)
+    message = (
+        'Expected a ScaleGraph of 8 sources, 8 targets and 3 scales .got 9, 9 and 3'
+    )
+    for given in (graph, graph.sorted(), graph.full()):
+        with pytest.raises(ValueError, match=message):
+            conv(torch.randn(8, 6), given)
+    matrix = graph.full().weight
+    for given in (matrix, matrix.to_sparse_csr(), matrix.to_sparse_coo()):
+        with pytest.raises(ValueError, match=r'adjacency of shape \[8, 24\]'):
+            conv(torch.randn(8, 6), given)
+
+
+@every_backend
+def test_the_operators_alone(backend):
     source, target = path_graph(9)
-    for backend in BACKENDS:
-        with pytest.raises(ValueError, match='to node 8'):
-            aggregate(torch.randn(5, 3), source, target, None, 9, backend=backend)
-        with pytest.raises(ValueError, match='to node 8, but targets are 5'):
-            aggregate(torch.randn(9, 3), source, target, None, 5, backend=backend)
-    weight = torch.ones(len(source))
     with pytest.raises(ValueError, match='to node 8'):
-        ScaleGraph.build(source, target, None, weight, 5, 9)
-    graph = ScaleGraph.build(source, target, None, weight, 9, 9)
+        aggregate(torch.randn(5, 3), source, target, None, 9, backend=backend)
+    with pytest.raises(ValueError, match='to node 8, but targets are 5'):
+        aggregate(torch.randn(9, 3), source, target, None, 5, backend=backend)
+    edges = torch.stack([source, target])
+    with pytest.raises(ValueError, match='to node 8'):
+        ScaleGraph.of(edges, num_sources=5, num_targets=9)
+    graph = ScaleGraph.of(edges, num_sources=9)
     maps = torch.randn(4, 3)
-    for wrong in (graph, torch.randn(9, 9), torch.randn(9, 0)):
+    for wrong in (graph, graph.sorted(), graph.full()):
         with pytest.raises(ValueError, match='a graph of 5 sources'):
-            multi_scale_product(torch.randn(5, 3), maps, wrong)
+            scale_sum(torch.randn(5, 3), maps, wrong, None, backend)
     with pytest.raises(ValueError, match='maps of 2 channels'):
-        multi_scale_product(torch.randn(9, 2), maps, graph)
+        scale_sum(torch.randn(9, 2), maps, graph, None, backend)
+    three = graph._replace(num_scales=3)
+    with pytest.raises(ValueError, match='as many scales as the .4, 3. maps'):
+        scale_sum(torch.randn(9, 3), maps, three, None, backend)
 
 
 def test_compiled_code_refuses_too():
