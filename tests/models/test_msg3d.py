@@ -110,7 +110,7 @@ def test_inference_of_some_persons_at_a_time(monkeypatch):
     model = small().eval()
     x = torch.randn(3, 2, 9, 4, 3)
     expected = model(x)
-    monkeypatch.setattr(msg3d, '_PART_BYTES', 1)
+    monkeypatch.setattr('pyg_msg3d.ops.policy._PART_BYTES', 1)
     with torch.no_grad():
         actual = model(x)
     torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)

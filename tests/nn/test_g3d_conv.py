@@ -184,7 +184,7 @@ def test_in_two_factors_it_is_the_whole_window(
     conv = G3DConv(channels, 6, K, window_size, stride, dilation).double()
     torch.nn.init.uniform_(conv.bias)
     whole = disentangle(window_graph(BONES, V, window_size), n, K)
-    edges = factored_window(BONES, V, window_size, K)
+    edges = factored_window(BONES, V, num_scales=K, window_size=window_size)
     x = torch.randn(2, frames, V, channels, dtype=torch.float64, requires_grad=True)
     if conv.window.count(frames) < 1:
         with pytest.raises(ValueError, match='frames'):

@@ -15,7 +15,7 @@ import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.backends.nvidia.compiler import get_ptxas
 from triton.compiler import ASTSource
-from pyg_msg3d.ops.backends import triton as kernels
+from pyg_msg3d.ops.kernels import triton as kernels
 
 arch = int(sys.argv[1])
 blocks = {"block_edges": kernels.BLOCK_EDGES, "block_channels": kernels.BLOCK_CHANNELS}
