@@ -2,10 +2,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Module
-from torch.nn.modules.module import _has_any_global_hook
+from torch.nn import BatchNorm1d, BatchNorm2d, Identity, Module
 from torch_geometric.nn.norm import BatchNorm as _BatchNorm
 
+from pyg_msg3d.nn.changed import is_changed
 from pyg_msg3d.ops import wants_definition
 
 
@@ -15,9 +15,14 @@ class BatchNorm(_BatchNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalises each channel; the shape stays."""
-        if wants_definition() and not self.training:
+        if self.training:
+            check_count(x[..., 0].numel())
+        elif wants_definition() and self.module.running_mean is not None:
             return affine(self.module, x)
         return super().forward(x.flatten(0, -2)).view(x.shape)
+
+
+_OURS = BatchNorm, BatchNorm1d, BatchNorm2d, Identity
 
 
 def affine(norm: Any, x: Tensor) -> Tensor:
@@ -33,19 +38,29 @@ def normalise(norm: Module, x: Tensor) -> Tensor:
 
 
 def finish(
-    norm: Module,
-    out: Tensor,
-    activation: bool = True,
-    residual: Module | None = None,
-    source: Tensor | None = None,
+    norm: Module, out: Tensor, activation: bool = True, residual: Tensor | None = None
 ) -> Tensor:
-    """Adds ``residual(source)`` to what a norm gave, and rectifies it, each if there is
-    one: in place, but for where a hook holds on to what the norm returned."""
-    if norm._forward_hooks or norm._backward_hooks or _has_any_global_hook():
+    """Adds a residual to what a norm gave, and rectifies it, each if there is one: in
+    place, but for where somebody may hold on to what the norm gave."""
+    inner = norm.module if type(norm) is BatchNorm else norm
+    if is_changed(norm, *_OURS) or is_changed(inner, *_OURS):
         out = out.clone()
     if residual is not None:
-        out += residual(source)
+        out += residual
     return out.relu_() if activation else out
+
+
+def check_count(count: int) -> None:
+    """Refuses to take statistics of too few values.
+
+    Raises:
+        ValueError: If there are fewer than two of each channel.
+    """
+    if count < 2:
+        raise ValueError(
+            f'Expected at least one clip in training, and two values of each channel, '
+            f'whose statistics normalise them (got {count})'
+        )
 
 
 @torch.no_grad()

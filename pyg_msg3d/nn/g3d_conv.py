@@ -8,7 +8,7 @@ from torch_geometric.nn.inits import zeros
 from torch_geometric.typing import Adj, OptTensor
 
 from pyg_msg3d.graph import ScaleGraph
-from pyg_msg3d.nn.batch_norm import BatchNorm, normalise, track
+from pyg_msg3d.nn.batch_norm import BatchNorm, check_count, normalise, track
 from pyg_msg3d.nn.changed import is_changed, is_changed_norm
 from pyg_msg3d.nn.leading import joined, parted
 from pyg_msg3d.nn.multi_scale import MultiScaleMessagePassing
@@ -172,6 +172,8 @@ class G3DConv(MultiScaleMessagePassing):
                 f'least {self.window.span - 2 * self.window.padding} frames for '
                 f'{self.window} (got {list(x.shape)})'
             )
+        if self.training:
+            check_count(x[..., 0].numel())
         if self.embed is not None:
             x = normalise(self.embed_norm, self.embed(x))
         num_joints, tau = x.size(-2), self.window.size

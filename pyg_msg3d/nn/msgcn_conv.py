@@ -90,7 +90,8 @@ class MSGCNConv(MultiScaleMessagePassing):
         self.check_features(x, self.in_channels)
         graph = self.graph_of(x, edge_index, edge_type, edge_weight, x.size(-2))
         out = self.propagate(graph, x=x)
-        return out if self.bias is None else self.add_bias(out, self.bias)
+        # In the type of the product, which autocast may have chosen.
+        return out if self.bias is None else out + self.bias.to(out.dtype)
 
     def __repr__(self) -> str:
         return (

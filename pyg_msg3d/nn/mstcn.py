@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import BatchNorm2d, Conv2d, MaxPool2d, Module, ModuleList, Sequential
 
-from pyg_msg3d.nn.batch_norm import finish, normalise, track
+from pyg_msg3d.nn.batch_norm import check_count, finish, normalise, track
 from pyg_msg3d.nn.changed import is_changed, is_changed_norm
 from pyg_msg3d.nn.leading import joined, parted
 from pyg_msg3d.nn.pointwise import Pointwise
@@ -119,18 +119,30 @@ class MSTCN(Module):
                 f'Expected features of shape [*, frames, joints, {self.in_channels}] '
                 f'(got {list(x.shape)})'
             )
+        if x.size(-3) == 0:
+            raise ValueError(
+                f'Expected features of at least one frame (got {list(x.shape)})'
+            )
+        if self.training:
+            check_count(x[..., 0].numel())
         x, lead = joined(x, 3)
         # A pointwise map of every s-th frame. Not a convolution with that stride: on
         # CPUs its backward pass writes beyond its memory where channels are few. Made
         # contiguous once for all that takes it.
         left = Window(1, self.stride).slices(x)[0].contiguous()
         last = self.shortcut(as_image(left))
+        residual = None if self.residual is None else self.residual(as_image(left))
         if self._is_plain():
+            # Sums and ReLUs in place are of results, not of views of them, whose
+            # gradients autograd would copy.
+            residual = None if residual is None else residual.permute(0, 2, 3, 1)
             out = self._in_training(x, last)
+            out = finish(self.norm, out, self.activation, residual)
         else:
             out = self.norm(self._branches(as_image(x), last))
-        out = finish(self.norm, out, self.activation, self.residual, as_image(left))
-        return parted(out.permute(0, 2, 3, 1), lead)
+            out = finish(self.norm, out, self.activation, residual)
+            out = out.permute(0, 2, 3, 1)
+        return parted(out, lead)
 
     def _is_plain(self) -> bool:
         """Whether the branches are normalised by the statistics of the batch, and no
@@ -158,7 +170,7 @@ class MSTCN(Module):
         )  # fmt: skip
         track(norms[0], mean, variance, x[..., 0].numel())
         track(norms[1], end_mean, end_variance, out[..., 0].numel())
-        return as_image(out)
+        return out
 
     def _branches(self, x: Tensor, last: Tensor) -> Tensor:
         """All branches side by side, of which the last is done."""

@@ -9,7 +9,7 @@ from torch_geometric.typing import Adj, OptTensor
 from pyg_msg3d.graph import ScaleGraph
 from pyg_msg3d.nn.changed import is_changed
 from pyg_msg3d.nn.scale_linear import ScaleLinear
-from pyg_msg3d.ops import BACKENDS, Window, is_transformed, scale_sum
+from pyg_msg3d.ops import BACKENDS, Window, scale_sum
 
 #: PyG's hooks that see single messages, or what becomes of them.
 _WATCHING = [
@@ -151,13 +151,6 @@ class MultiScaleMessagePassing(MessagePassing):
 
     def message(self, x_j: Tensor, edge_weight: Tensor) -> Tensor:
         return edge_weight.view(-1, 1) * x_j
-
-    def add_bias(self, out: Tensor, bias: Tensor) -> Tensor:
-        """``out + bias``, in the type of the product, which autocast may have chosen:
-        in place, but for where a hook may hold on to what was propagated."""
-        bias = bias.to(out.dtype)
-        in_place = self.is_one_step() and not is_transformed()
-        return out.add_(bias) if in_place else out + bias
 
     def graph_of(
         self,

@@ -6,7 +6,6 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from torch.nn.functional import cross_entropy
 
 from pyg_msg3d import MSG3D, Skeleton
-from pyg_msg3d.models import msg3d
 from pyg_msg3d.nn import ScaleAdjacency
 
 ARM = Skeleton('arm', ['a', 'b', 'c', 'd'], [(0, 1), (1, 2), (2, 3)])

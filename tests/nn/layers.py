@@ -15,7 +15,9 @@ ARM = Skeleton('arm', ['a', 'b', 'c', 'd'], [(0, 1), (1, 2), (2, 3)])
 def graph(window_size=1, dtype=torch.float64, factored=False):
     """Edges over a window, with weights that are all different."""
     if factored:
-        edge_index, edge_type, weight = factored_window(BONES, V, num_scales=K, window_size=window_size)
+        edge_index, edge_type, weight = factored_window(
+            BONES, V, num_scales=K, window_size=window_size
+        )
     else:
         bones = window_graph(BONES, V, window_size)
         edge_index, edge_type, weight = disentangle(bones, window_size * V, K)
