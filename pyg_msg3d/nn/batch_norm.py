@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import BatchNorm1d, BatchNorm2d, Identity, Module
 from torch_geometric.nn.norm import BatchNorm as _BatchNorm
 
-from pyg_msg3d.nn.changed import is_changed
+from pyg_msg3d.nn.changed import is_changed, is_changed_norm
 from pyg_msg3d.ops import wants_definition
 
 
@@ -17,7 +17,7 @@ class BatchNorm(_BatchNorm):
         """Normalises each channel; the shape stays."""
         if self.training:
             check_count(x[..., 0].numel())
-        elif wants_definition() and self.module.running_mean is not None:
+        elif wants_definition() and not is_changed_norm(self.module, BatchNorm1d):
             return affine(self.module, x)
         return super().forward(x.flatten(0, -2)).view(x.shape)
 
