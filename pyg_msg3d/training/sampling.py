@@ -93,7 +93,8 @@ class TrainSampler(Sampler[list[Draw]]):
 
 def _mix(*numbers: int) -> int:
     """A seed that follows from numbers, and tells little of them."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+    # Of Python's integers: numpy 1 shifts none of its own unsigned ones.
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]) >> 1
 
 
 class _Seeded(Dataset):
