@@ -195,8 +195,10 @@ def _join(tracks: list[_Track]) -> np.ndarray:
     first, last = np.flatnonzero(size.sum(axis=(0, 2, 3)) >= _NOTHING)[[0, -1]]
     centre = size[:, first, 1].sum(-1)
     values = values[:, first : last + 1]
-    # Whoever is there at the start comes first.
-    return values[::-1] if centre[0] < _NOTHING < centre[1] else values
+    # Whoever is there at the start comes first. Compared as arrays: numpy 1 compares a
+    # number of an array with one of Python's in double precision.
+    later = (centre < _NOTHING)[0] and (centre > _NOTHING)[1]
+    return values[::-1] if later else values
 
 
 # By score ----------------------------------------------------------------------
