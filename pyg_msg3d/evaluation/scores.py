@@ -112,8 +112,12 @@ class Scores:
             content['names'] = np.array(self.names)
         if self.labels is not None:
             content['labels'] = self.labels
+        # Before numpy 2.1, `allow_pickle=False` was one more array to save.
+        for name, array in content.items():
+            if array.dtype.hasobject:
+                raise ValueError(f'Object arrays cannot be saved, such as {name!r}')
         with write_atomically(Path(path)) as file:
-            np.savez_compressed(file, allow_pickle=False, **content)
+            np.savez_compressed(file, **content)  # type: ignore[arg-type]
 
 
 def _check_same_names(
