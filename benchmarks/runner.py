@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 import torch
@@ -201,7 +201,7 @@ def machine() -> dict[str, object]:
         'torch': torch.__version__,
         'python': platform.python_version(),
         'commit': commit(),
-        'date': datetime.now(UTC).date().isoformat(),
+        'date': datetime.now(timezone.utc).date().isoformat(),
     }
 
 
