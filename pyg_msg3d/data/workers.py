@@ -1,6 +1,7 @@
 """What processes that load data have in common."""
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
@@ -27,7 +28,10 @@ def _prepare(parent: int, _: int) -> None:
     if hasattr(signal, 'sigwaitinfo'):
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
         threading.Thread(target=_end_when_told_by, args=(parent,), daemon=True).start()
-    if sys.platform == 'linux':
+    if multiprocessing.get_start_method() == 'forkserver':  # As Python 3.14 does.
+        # The system's parent is a server then, which lives as long as its children do.
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+    elif sys.platform == 'linux':
         set_parent_death_signal = 1
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
         if os.getppid() != parent:  # It was killed before.
@@ -38,6 +42,13 @@ def _end_when_told_by(parent: int) -> None:
     while signal.sigwaitinfo([signal.SIGTERM]).si_pid != parent:
         pass
     os._exit(0)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def num_cores() -> int:
