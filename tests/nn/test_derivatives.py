@@ -329,6 +329,41 @@ def test_second_derivatives_by_differences(case, training):
     )
 
 
+# Several gradients at once -------------------------------------------------------------
+
+
+@every_mode
+@pytest.mark.parametrize('case', FEW)
+def test_gradients_in_a_batch(case, training):
+    """By autograd's own batches, which are not those of torch.func."""
+    layer, edges, x = build(case, training, frames=2)
+    x = x[:1].requires_grad_()
+    out = layer(x, *edges)
+    units = torch.eye(out.numel(), dtype=x.dtype).view(-1, *out.shape)
+    inputs = [x, *layer.parameters()]
+    actual = torch.autograd.grad(
+        out, inputs, units, is_grads_batched=True, retain_graph=True
+    )
+    for i, unit in enumerate(units):
+        one = torch.autograd.grad(out, inputs, unit, retain_graph=True)
+        torch.testing.assert_close(tuple(grad[i] for grad in actual), one)
+    if not training:
+        at_once = torch.autograd.functional.jacobian(
+            lambda x: layer(x, *edges), x, vectorize=True
+        )
+        torch.testing.assert_close(at_once.flatten(0, out.dim() - 1), actual[0])
+
+
+@every_mode
+@pytest.mark.parametrize('case', TINY)
+def test_gradients_in_a_batch_by_differences(case, training):
+    layer, graph = tiny(case, training)
+    x = torch.randn(1, 3, 2, 2, dtype=torch.float64).requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda x: layer(x, *graph), x, check_batched_grad=True, fast_mode=False
+    )
+
+
 # Within torch.compile -----------------------------------------------------------------
 
 
