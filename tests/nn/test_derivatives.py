@@ -329,7 +329,7 @@ def test_second_derivatives_by_differences(case, training):
     )
 
 
-# Several gradients at once -------------------------------------------------------------
+# Several gradients at once ------------------------------------------------------------
 
 
 @every_mode
