@@ -91,7 +91,8 @@ OTHERS = {
     'mstcn': ['maximum', 'residual'],
     'mstcn identity': ['norm', 'residual'],
     'msgcn': ['norm'],
-    'g3d': ['conv.embed_norm', 'norm'],
+    'g3d': ['conv.embed_norm', 'conv.norm', 'norm'],
+    'g3d tied': ['conv.norm'],
 }
 
 
@@ -118,6 +119,17 @@ class Wrapped(nn.Module):
     def forward(self, x):
         out = self.inner(x)
         return out + self.factor * out.sin()
+
+
+class SavesItsResult(nn.Module):
+    """One whose backward pass needs its result as it was."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return self.inner(x).tanh()
 
 
 class Curved(nn.Module):
@@ -175,12 +187,29 @@ def pre_hook(module):
     module.register_forward_pre_hook(lambda module, inputs: (inputs[0].sin(),))
 
 
+def backward_hook(module):
+    module.register_full_backward_hook(
+        lambda module, to_inputs, to_out: tuple(2 * grad for grad in to_inputs)
+    )
+
+
+def backward_pre_hook(module):
+    module.register_full_backward_pre_hook(
+        lambda module, to_out: tuple(2 * grad for grad in to_out)
+    )
+
+
 EVERYWHERE = {
     'forward hook': alter(forward_hook),
     'forward pre-hook': alter(pre_hook),
     'forward of its own': alter(override),
     'wrapped': replace(Wrapped),
+    'saves its result': replace(SavesItsResult),
     'identity-like': replace(lambda module: nn.Sequential(module, nn.Identity())),
+}
+BACKWARD = {
+    'backward hook': alter(backward_hook),
+    'backward pre-hook': alter(backward_pre_hook),
 }
 OF_MAPS = {
     'pruned': alter(lambda module: prune.l1_unstructured(module, 'weight', 0.5)),
@@ -309,6 +338,13 @@ def test_changed_everywhere(name, path, change, training):
     check(name, EVERYWHERE[change], path, training, effect=effect)
 
 
+@most_modes
+@pytest.mark.parametrize('change', BACKWARD)
+@pytest.mark.parametrize(('name', 'path'), places(MAPS, NORMS, OTHERS))
+def test_backward_hooks(name, path, change, training):
+    check(name, BACKWARD[change], path, training, effect=('to x',))
+
+
 @every_mode
 @pytest.mark.parametrize('change', OF_MAPS)
 @pytest.mark.parametrize(('name', 'path'), places(MAPS))
@@ -370,6 +406,23 @@ def test_global_hooks(name, path, kind, training):
         handle.remove()
     plain = made(name).train(training)
     assert not torch.allclose(outcome(plain, plain, x)[effect], expected[effect])
+
+
+@every_mode
+@pytest.mark.parametrize(('name', 'path'), places(MAPS, NORMS, OTHERS))
+def test_hooks_hold_on_to_what_they_saw(name, path, training):
+    """Nothing that a hook was shown is written to later on, and no hook is called
+    more than once."""
+    layer, seen = made(name).train(training), []
+
+    def hold(module, inputs, out):
+        seen.extend((value, value.clone()) for value in (*inputs, out))
+
+    layer.get_submodule(path).register_forward_hook(hold)
+    layer(torch.randn(B, T, V, C, dtype=torch.float64))
+    assert len(seen) == 2
+    for value, before in seen:
+        assert value.equal(before)
 
 
 @most_modes
