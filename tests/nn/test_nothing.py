@@ -7,6 +7,7 @@ from layers import (
     G3D,
     LAYERS,
     MSGCN,
+    MSTCNS,
     clips,
     make,
     small_model,
@@ -55,10 +56,8 @@ def test_no_clips(case):
 @pytest.mark.parametrize('case', MSGCN)
 def test_no_clips_without_norms(case):
     layer, edges, x = make(case)
-    assert result(layer.train(), x[:0], *edges).shape == (
-        0,
-        *layer(x, *edges).shape[1:],
-    )
+    expected = layer(x, *edges).shape
+    assert result(layer.train(), x[:0], *edges).shape == (0, *expected[1:])
 
 
 @every_mode
@@ -72,6 +71,21 @@ def test_no_frames_for_a_window(case, training):
 def test_no_frames(case):
     layer, edges, x = make(case)
     assert result(layer, x[:, :0], *edges).shape == (2, 0, *layer(x, *edges).shape[2:])
+
+
+@pytest.mark.parametrize('case', [*G3D, *MSTCNS])
+def test_no_clips_leave_no_trace_in_training(case):
+    layer, edges, x = make(case)
+    out = result(layer.train(), x[:0], *edges)
+    assert out is None or out.numel() == 0
+
+
+@every_mode
+@pytest.mark.parametrize('case', MSTCNS)
+def test_no_frames_for_a_convolution(case, training):
+    layer, edges, x = make(case)
+    out = result(layer.train(training), x[:, :0], *edges)
+    assert out is None or out.numel() == 0
 
 
 @every_mode
