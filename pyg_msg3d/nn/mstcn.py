@@ -131,17 +131,17 @@ class MSTCN(Module):
         # contiguous once for all that takes it.
         left = Window(1, self.stride).slices(x)[0].contiguous()
         last = self.shortcut(as_image(left))
-        residual = None if self.residual is None else self.residual(as_image(left))
-        if self._is_plain():
-            # Sums and ReLUs in place are of results, not of views of them, whose
-            # gradients autograd would copy.
-            residual = None if residual is None else residual.permute(0, 2, 3, 1)
+        if plain := self._is_plain():
             out = self._in_training(x, last)
-            out = finish(self.norm, out, self.activation, residual)
         else:
             out = self.norm(self._branches(as_image(x), last))
-            out = finish(self.norm, out, self.activation, residual)
-            out = out.permute(0, 2, 3, 1)
+        residual = None if self.residual is None else self.residual(as_image(left))
+        if plain and residual is not None:
+            # What is changed in place is a result, not a view of it, whose gradient
+            # autograd would copy.
+            residual = residual.permute(0, 2, 3, 1)
+        out = finish(self.norm, out, self.activation, residual)
+        out = out if plain else out.permute(0, 2, 3, 1)
         return parted(out, lead)
 
     def _is_plain(self) -> bool:
