@@ -3,7 +3,7 @@
     python benchmarks/check.py
     python benchmarks/check.py --record
 
-Ratios to the naive implementation are measured again and compared with those in
+Ratios to the definition in plain torch are measured again and compared with those in
 ``results/gate.csv`` of the same processor, or where it has none, with the lowest there.
 Times depend on the machine, ratios much less; what moves these most is how often the C
 library gives memory back to the system, which it does not here.

@@ -1,5 +1,6 @@
-"""The whole model: inference, training step and peak memory, against a naive
-implementation and, where a checkout of it is at hand, the authors' code.
+"""The whole model: inference, training step and peak memory, against the equations in
+plain torch (``pyg_msg3d.ops.use('reference')``) and, where a checkout of it is at hand,
+the authors' code.
 
     python benchmarks/model.py --official PATH-TO-MS-G3D
     python benchmarks/model.py --official PATH-TO-MS-G3D --graph body-543
@@ -20,12 +21,12 @@ import numpy as np
 import runner
 import torch
 from graphs import whole_body
-from naive import Naive
 from torch import Tensor
 from torch.nn import Module
 from torch.utils.flop_counter import FlopCounterMode
 
 from pyg_msg3d import MSG3D, Skeleton, skeleton
+from pyg_msg3d.ops import use
 from pyg_msg3d.training.activations import checkpoint_activations
 
 GRAPHS: dict[str, tuple[Callable[[], Skeleton], tuple[int, ...]]] = {
@@ -93,7 +94,7 @@ def measure(
         for name in names:
             if not name.endswith(('compiled', 'channels-last')):
                 peaks[name] = runner.memory(__file__, command(name, 'memory'))
-    theirs = [name for name in names if name.startswith('official')] or ['naive']
+    theirs = [name for name in names if name.startswith('official')] or ['reference']
     case = f'{args.graph} {residual} {task}'
     rows = runner.rows(case, seconds, theirs, peaks, work, machine=peak)
     runner.show(rows)
@@ -110,9 +111,21 @@ def serve(args: argparse.Namespace) -> None:
 # Sides -------------------------------------------------------------------------------
 
 
+class Reference(Module):
+    """A model of ours by the definition of its operators."""
+
+    def __init__(self, model: Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        with use('reference'):
+            return self.model(x)
+
+
 def sides(args: argparse.Namespace, task: str) -> list[str]:
     """The names of all that take part."""
-    found = [] if args.graph != 'ntu' else ['naive']  # Elsewhere it takes minutes.
+    found = [] if args.graph != 'ntu' else ['reference']  # Elsewhere it takes minutes.
     if args.official is not None:
         found += ['official', 'official channels-last']
         found += ['official compiled'] if args.compiled else []
@@ -137,8 +150,8 @@ def built(
 def made(name: str, model: Module, task: str) -> Module:
     """What a side makes of a model, theirs or ours."""
     match name.split()[-1]:
-        case 'naive':
-            model = Naive(model)
+        case 'reference':
+            model = Reference(model)
         case 'channels-last':
             model = channels_last(model)
         case 'compiled':

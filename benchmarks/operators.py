@@ -20,9 +20,11 @@ from torch import Tensor
 
 from pyg_msg3d import Skeleton, skeleton
 from pyg_msg3d.graph import disentangle, window_graph
-from pyg_msg3d.ops import BACKENDS, KERNELS, Window, aggregate, choose_backend
+from pyg_msg3d.ops import BACKENDS, Window, aggregate, policy
 
 REFERENCE = 'scatter'
+# What holds neither messages nor a full matrix.
+KERNELS = 'csr', 'triton'
 
 # What the reference gathers at a time, and what a full matrix may hold.
 _MOST_MESSAGES, _MOST_ENTRIES = 1 << 26, 1 << 28
@@ -85,7 +87,7 @@ def measure(
     x, source, target, weight, num_targets, window = problem(case)
     tau = case.tau
     entries = num_targets * x.size(-2) * tau
-    chosen = choose_backend(x, source.numel(), entries)
+    chosen = policy.backend(x.device, source.numel(), entries)
     print(f'{case}: {source.numel()} edges, {source.numel() / entries:.1%} full')
 
     def run(backend: str, x: Tensor = x, weight: Tensor = weight) -> Tensor:
@@ -101,7 +103,8 @@ def measure(
     messages = frames * source.numel() * x.size(-1)
     names = []
     for backend in BACKENDS:
-        # Kernels hold neither messages nor a full matrix.
+        if backend == 'reference':
+            continue  # Gathers as the baseline does, and scatters.
         held, most = messages, _MOST_MESSAGES
         if backend == 'dense':
             held, most = entries, _MOST_ENTRIES

@@ -48,8 +48,9 @@ class G3DConv(MultiScaleMessagePassing):
 
     .. code-block:: python
 
-        bones = window_graph(skeleton.edge_index, 25, window_size=3)
-        edge_index, edge_type, edge_weight = disentangle(bones, 3 * 25, num_scales=6)
+        edge_index, edge_type, edge_weight = disentangle(
+            skeleton.edge_index, num_nodes=25, num_scales=6, window_size=3
+        )
         conv = G3DConv(96, 192, num_scales=6, window_size=3, stride=2)
         out = conv(x, edge_index, edge_type, edge_weight)
         # [*, 100, 25, 96] -> [*, 50, 25, 192]

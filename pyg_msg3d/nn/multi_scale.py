@@ -7,7 +7,7 @@ from torch_geometric.nn.conv import MessagePassing
 from torch_geometric.typing import Adj, OptTensor
 
 from pyg_msg3d.graph import ScaleGraph
-from pyg_msg3d.nn.changed import is_changed
+from pyg_msg3d.nn.changed import is_changed, is_changed_itself
 from pyg_msg3d.nn.scale_linear import ScaleLinear
 from pyg_msg3d.ops import BACKENDS, Window, scale_sum
 
@@ -112,7 +112,7 @@ class MultiScaleMessagePassing(MessagePassing):
             and self.backend != 'scatter'
             and all(self._is_own(name) for name in ('message', 'aggregate', 'update'))
             and not any(getattr(self, f'_{hooks}_hooks') for hooks in _WATCHING)
-            and not is_changed(self.aggr_module, SumAggregation)
+            and not is_changed_itself(self.aggr_module, SumAggregation)
         )
 
     def is_one_step(self) -> bool:

@@ -453,3 +453,13 @@ def test_every_module_of_a_model_is_heard(residual, training):
     lists = {n for n, m in twin.named_modules() if isinstance(m, nn.ModuleList)}
     silent = {n for n, _ in twin.named_modules() if n.endswith('aggr_module')}
     assert called == {n for n, _ in twin.named_modules()} - lists - silent
+
+
+def test_counting_changes_nothing():
+    """Torch's counter of operations hooks into all modules, only to know where it is."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    block = MSGCNBlock(C, 4, BONES, V, 3)
+    with FlopCounterMode(display=False) as counter:
+        block(torch.randn(B, T, V, C))
+    assert 'scale_sum' in str(counter.get_flop_counts())

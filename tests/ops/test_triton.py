@@ -12,8 +12,8 @@ COMPILE = """
 import subprocess, sys, tempfile
 import triton
 import triton.language as tl
+from triton import knobs
 from triton.backends.compiler import GPUTarget
-from triton.backends.nvidia.compiler import get_ptxas
 from triton.compiler import ASTSource
 from pyg_msg3d.ops.kernels import triton as kernels
 
@@ -41,7 +41,7 @@ for kernel in (kernels.product_kernel, kernels.weight_gradient_kernel):
             file.write(compiled.asm["ptx"])
             file.flush()
             name = f"sm_{arch}a" if arch == 90 else f"sm_{arch}"
-            command = [get_ptxas(arch).path, "-v", "--gpu-name", name]
+            command = [knobs.nvidia.ptxas.path, "-v", "--gpu-name", name]
             command += [file.name, "-o", "/dev/null"]
             told = subprocess.run(command, capture_output=True, text=True, check=True)
         lines = [line.strip() for line in told.stderr.splitlines()]
