@@ -173,7 +173,8 @@ def test_model(tmp_path):
     subprocess.run(command, check=True)
     with output.open(newline='') as file:
         lines = list(csv.DictReader(file))
-    assert {line['side'] for line in lines} == {'reference', 'pyg_msg3d', 'pyg_msg3d fused'}
+    sides = {'reference', 'pyg_msg3d', 'pyg_msg3d fused'}
+    assert {line['side'] for line in lines} == sides
     assert {line['case'] for line in lines} == {
         'ntu tied inference',
         'ntu tied inference bf16',

@@ -96,6 +96,13 @@ class MultiScaleMessagePassing(MessagePassing):
             return out
         # A full matrix has an edge for each of its entries.
         graph, h = graph.edges(), self._slots(x)
+        mask = self._edge_mask if self.explain else None
+        if mask is not None and mask.numel() != graph.weight.numel():
+            raise ValueError(
+                f'Expected a mask of the {graph.weight.numel()} edges of this '
+                f"layer's own graph (got one of {mask.numel()}). Of a model, masks of "
+                f'nodes can be explained, see pyg_msg3d.models.NodeView'
+            )
         return super().propagate(
             torch.stack([graph.slot, graph.target]),
             x=h if window is None else window.unfold(h),

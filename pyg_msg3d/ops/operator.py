@@ -129,8 +129,8 @@ class Operator:
         ctx.mark_non_differentiable(*results[1:])
 
     def _differentiate(self, ctx: Any, grad: Tensor, *_: Any) -> tuple:
-        kept = list(ctx.saved_tensors[: ctx.num_kept])
-        leaves = list(ctx.saved_tensors[ctx.num_kept :])
+        saved = list(ctx.saved_tensors)  # Once: some are computed again for it.
+        kept, leaves = saved[: ctx.num_kept], saved[ctx.num_kept :]
         needed = self._leaves(ctx.needs_input_grad)
         if torch.is_grad_enabled() or is_transformed() or _is_batched(grad):
             found = self._by_reference(grad, ctx.args, leaves, needed)

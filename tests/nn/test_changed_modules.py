@@ -456,7 +456,7 @@ def test_every_module_of_a_model_is_heard(residual, training):
 
 
 def test_counting_changes_nothing():
-    """Torch's counter of operations hooks into all modules, only to know where it is."""
+    """Torch's counter of operations hooks into all modules to know where it is."""
     from torch.utils.flop_counter import FlopCounterMode
 
     block = MSGCNBlock(C, 4, BONES, V, 3)
