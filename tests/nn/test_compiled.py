@@ -8,7 +8,7 @@ from layers import LAYERS, clips, make, small_model
 from torch._dynamo.testing import CompileCounterWithBackend
 
 slow = partial(pytest.param, marks=pytest.mark.slow)
-every_mode = pytest.mark.parametrize('training', [True, False])
+every_mode = pytest.mark.parametrize('training', [True, slow(False)])
 QUICK = ('msgcn narrowing', 'g3d factored', 'mstcn strided')
 every_case = pytest.mark.parametrize(
     'case', [case if case in QUICK else slow(case) for case in LAYERS]

@@ -29,6 +29,7 @@ MODELS = ['model dense', 'model tied', 'model None']
 FEW = ['msgcn narrowing', 'g3d', 'g3d factored', 'mstcn strided', *MODELS]
 ALL = [*MSGCN, *G3D, *MSTCNS, *MODELS]
 every_case = pytest.mark.parametrize('case', ALL)
+slow = partial(pytest.param, marks=pytest.mark.slow)
 every_mode = pytest.mark.parametrize('training', [True, False])
 
 
@@ -304,8 +305,13 @@ TINY = ['msgcn', 'mstcn 1', 'mstcn 2', 'g3d', 'g3d stride', 'g3d dilation', 'g3d
         'g3d factored', 'g3d factored stride embed']  # fmt: skip
 
 
+QUICK = ('msgcn', 'mstcn 2', 'g3d factored stride embed')
+
+
 @every_mode
-@pytest.mark.parametrize('case', TINY)
+@pytest.mark.parametrize(
+    'case', [case if case in QUICK else slow(case) for case in TINY]
+)
 def test_second_derivatives_by_differences(case, training):
     layer, graph = tiny(case, training)
     names, parameters = zip(*layer.named_parameters(), strict=True)
@@ -378,9 +384,6 @@ COMPILED = {
         )[1]
     ),
 }
-
-
-slow = partial(pytest.param, marks=pytest.mark.slow)
 
 
 @pytest.mark.parametrize(

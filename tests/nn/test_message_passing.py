@@ -3,6 +3,7 @@ and give what the fused way gives where nothing is changed."""
 
 import copy
 import pickle
+from functools import partial
 
 import pytest
 import torch
@@ -13,7 +14,10 @@ from pyg_msg3d.nn import G3DConv, MSGCNConv
 from pyg_msg3d.nn.multi_scale import MultiScaleMessagePassing
 
 every_case = pytest.mark.parametrize('case', CONVS)
-every_form = pytest.mark.parametrize('form', ['edges', 'matrix', 'csr', 'sorted'])
+slow = partial(pytest.param, marks=pytest.mark.slow)
+every_form = pytest.mark.parametrize(
+    'form', ['edges', 'matrix', slow('csr'), slow('sorted')]
+)
 
 
 def weighed(graph, factor):
