@@ -131,15 +131,16 @@ class MSTCN(Module):
         # contiguous once for all that takes it.
         left = Window(1, self.stride).slices(x)[0].contiguous()
         last = self.shortcut(as_image(left))
+        # Before the branches: then their backward pass, which needs most memory, comes
+        # before that of the residual.
+        residual = None if self.residual is None else self.residual(as_image(left))
         if plain := self._is_plain():
             out = self._in_training(x, last)
-        else:
-            out = self.norm(self._branches(as_image(x), last))
-        residual = None if self.residual is None else self.residual(as_image(left))
-        if plain and residual is not None:
             # What is changed in place is a result, not a view of it, whose gradient
             # autograd would copy.
-            residual = residual.permute(0, 2, 3, 1)
+            residual = None if residual is None else residual.permute(0, 2, 3, 1)
+        else:
+            out = self.norm(self._branches(as_image(x), last))
         out = finish(self.norm, out, self.activation, residual)
         out = out if plain else out.permute(0, 2, 3, 1)
         return parted(out, lead)

@@ -1,11 +1,13 @@
 """The sum over scales where no joint sees another."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from pyg_msg3d.ops import reference
+from pyg_msg3d.ops.kernels.memory import empty
 from pyg_msg3d.ops.operator import Operator
 
 
@@ -25,29 +27,42 @@ class _Given(NamedTuple):
 
 def _forward(given: _Given) -> Tensor:
     x, maps, diagonal = given
-    return torch.einsum('btvc,ovc->btvo', x, _of_joints(maps, diagonal)).contiguous()
+    own = _of_joints(maps, diagonal)
+    out = empty(x, *x.shape[:-1], own.size(1))
+    # One joint after the other, where its results belong: side by side they would have
+    # to be transposed in memory.
+    for mine, features, result in zip(own, _joints(x), _joints(out), strict=True):
+        torch.mm(features, mine.t(), out=result)
+    return out
 
 
 def _backward(
     grad: Tensor, kept: list[Tensor], given: _Given, needed: list[bool]
 ) -> list[Tensor | None]:
     x, maps, diagonal = given
-    to_x = torch.einsum('btvo,ovc->btvc', grad, _of_joints(maps, diagonal))
-    to_each = torch.einsum('btvo,btvc->ovc', grad, x)
-    to_maps = torch.matmul(diagonal.t(), to_each)  # [C', K, C]
+    own = _of_joints(maps, diagonal)
+    to_x, to_own = empty(x, *x.shape), torch.empty_like(own)
+    for v, (above, below, found) in enumerate(
+        zip(_joints(grad), _joints(x), _joints(to_x), strict=True)
+    ):
+        torch.mm(above, own[v], out=found)
+        torch.mm(above.t(), below, out=to_own[v])
+    to_maps = torch.mm(diagonal.t(), to_own.flatten(1)).view(maps.shape)
     to_diagonal = None
     if needed[2]:
-        thetas = maps.unflatten(0, (diagonal.size(1), -1))
-        to_diagonal = torch.einsum('ovc,koc->vk', to_each, thetas)
-    return [to_x, to_maps.transpose(0, 1).flatten(0, 1), to_diagonal]
+        to_diagonal = torch.mm(to_own.flatten(1), maps.view(diagonal.size(1), -1).t())
+    return [to_x, to_maps, to_diagonal]
 
 
 def _of_joints(maps: Tensor, diagonal: Tensor) -> Tensor:
-    """The maps of all joints ``[C', V, C]``."""
-    # Not one wide product, for which BLAS libraries keep much memory.
-    return torch.matmul(
-        diagonal, maps.unflatten(0, (diagonal.size(1), -1)).transpose(0, 1)
-    )
+    """The maps of all joints ``[V, C', C]``."""
+    each = torch.mm(diagonal, maps.view(diagonal.size(1), -1))
+    return each.view(diagonal.size(0), -1, maps.size(1))
+
+
+def _joints(x: Tensor) -> Sequence[Tensor]:
+    """``[B, T, V, C]`` joint by joint, ``[B T, C]`` each."""
+    return x.flatten(0, 1).unbind(1)
 
 
 def _work(given: _Given) -> tuple[float, float]:

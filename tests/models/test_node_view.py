@@ -71,5 +71,5 @@ def test_a_mask_of_bones_fits_no_layer_of_a_model():
     x = torch.randn(1, 1, 9, 17, 3)
     view = NodeView(model, x.shape[:-2])
     task = 'multiclass_classification', 'graph', 'raw'
-    with pytest.raises(ValueError, match=r"own graph .got one of.*NodeView"):
+    with pytest.raises(ValueError, match=r'own graph .got one of.*NodeView'):
         explained(view, task, {'edge_mask_type': 'object'}, view.nodes(x), BONES)
