@@ -12,15 +12,15 @@ class NodeView(Module):
 
     .. code-block:: python
 
-        view = NodeView(model, x.shape[:-2])  # x: [clips, persons, frames, joints, channels]
+        view = NodeView(model, x.shape[:-2])  # x: [N, M, T, V, C]
         explainer = Explainer(view, GNNExplainer(), explanation_type='model',
                               node_mask_type='object', model_config=ModelConfig(
                                   'multiclass_classification', 'graph', 'raw'))
         explanation = explainer(view.nodes(x), skeleton('ntu-rgb+d').edge_index)
         explanation.node_mask  # [joints, 1]: how much each counts
 
-    Layers take the edges that explainers pass, and masks of these. A model has graphs of
-    its own, one for each layer, so that a mask of edges fits none of them; masks of
+    Layers take the edges that explainers pass, and masks of these. A model has graphs
+    of its own, one for each layer, so that a mask of edges fits none of them; masks of
     nodes explain it.
 
     Args:

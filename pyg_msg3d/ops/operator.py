@@ -239,8 +239,7 @@ def _is_batched(grad: Tensor) -> bool:
     """Whether it is many gradients at once, as ``is_grads_batched=True`` makes them."""
     if torch.compiler.is_compiling():
         return False
-    batched = torch._C._parse_dispatch_key('Batched')
-    return torch._C._dispatch_keys(grad).has(batched)
+    return torch._C._dispatch_keys(grad).has('Batched')
 
 
 def _new(like: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ DEVICES = ['cpu', 'cuda'] if torch.cuda.is_available() else ['cpu']
 
 @pytest.fixture(autouse=True, params=DEVICES)
 def device(request):
-    """Everything that a test makes is on it: on a machine with a GPU, each runs on both."""
+    """All that a test makes is on it: where there is a GPU, each runs on both."""
     if request.param == 'cpu':
         yield torch.device('cpu')
         return
