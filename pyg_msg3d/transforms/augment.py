@@ -99,7 +99,9 @@ class JointDropout(BaseTransform):
         """Returns the clip without those joints."""
         shape = (*data.x.shape[:-3], 1, data.x.size(-2))
         keep = torch.rand(shape) >= self.p
-        return data.at_joints(lambda value, more: value * keep[(..., *[None] * more)])
+        return data.at_joints(
+            lambda value, more: value * keep.view(*keep.shape, *[1] * more)
+        )
 
     def __repr__(self) -> str:
         return f'{self.__class__.__name__}({self.p})'
