@@ -1,9 +1,12 @@
 import runpy
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from conftest import skip_or_fail
 from skeleton_files import BODY_ID, pose, skeleton_text, write_folder
 
 from pyg_msg3d.datasets import SyntheticActions
@@ -67,6 +70,31 @@ def test_inspect_dataset_with_splits(tmp_path, monkeypatch, capsys):
     assert {('class', 'train', 'test'), ('run', '1', '1'), ('sum', '2', '1')} <= rows
     out = run('inspect_dataset.py', monkeypatch, capsys, *arguments, '--limit', 1)
     assert '1 readable' in out
+
+
+@pytest.mark.slow
+def test_export(tmp_path, monkeypatch, capsys):
+    threads = torch.get_num_threads()
+    arguments = ['--output', tmp_path, '--frames', 9, '--threads', threads]
+    formats = ['--formats', 'pt2', 'onnx']
+    for package in ('onnx', 'onnxscript', 'onnxruntime'):
+        if find_spec(package) is None:
+            skip_or_fail(f'{package} is not installed')
+    out = run('export.py', monkeypatch, capsys, *arguments, *formats)
+    rows = {line.split()[0]: line.split()[1:] for line in out.splitlines()}
+    for name in ('pt2', 'onnx'):
+        size, operations, _, worst = map(float, rows[name])
+        assert size > 0.1
+        assert operations > 100
+        assert worst < 1e-5
+        assert (tmp_path / f'model.{name}').is_file()
+
+
+def test_export_of_too_few_frames(tmp_path, monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        run('export.py', monkeypatch, capsys, '--output', tmp_path, '--frames', 5)
+    assert "'--frames' must be at least 6" in capsys.readouterr().err
+    assert not [*tmp_path.iterdir()]
 
 
 def test_demo_recordings_come_back_exactly(tmp_path):
