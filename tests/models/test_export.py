@@ -62,7 +62,7 @@ def saved(program):
     """As another process reads it, where the package need not be known."""
     names = {str(node.target) for node in program.graph.nodes}
     assert not [name for name in names if 'pyg_msg3d' in name]
-    assert 'aten.add.Tensor' in names
+    assert any(name.startswith('aten.add') for name in names)
     file = io.BytesIO()
     torch.export.save(program, file)
     file.seek(0)
@@ -244,6 +244,8 @@ def test_onnx_of_one_size(to_onnx):
     check(to_onnx(model, (x,)), model, [x, torch.randn_like(x)])
 
 
+@pytest.mark.filterwarnings('ignore::UserWarning', 'ignore::DeprecationWarning')
+@pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning')
 def test_the_old_onnx_exporter(to_onnx):
     """It knows one size, and graphs that are full."""
     model = small(fused=True)
