@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument('--formats', nargs='+', choices=list(FORMATS), default=['pt2'])
     parser.add_argument(
         '--fused', action=argparse.BooleanOptionalAction, default=True,
-        help='export model.fused(), which is faster in every format',
+        help='export model.fused(): as pt2 5 %% faster, as ONNX equally fast',
     )  # fmt: skip
     parser.add_argument(
         '--frames', type=int, default=64, help='of the clips that are tried and timed'
