@@ -72,3 +72,18 @@ def nw_ucla() -> Path:
     if not (path / 'all_sqe.zip').is_file():
         skip_or_fail('all_sqe.zip of NW-UCLA is not at hand (set NW_UCLA)')
     return path
+
+
+def pytest_generate_tests(metafunc):
+    """Where there is a GPU, tests of operators and layers run on it, too."""
+    folder = metafunc.definition.path.parent.name
+    if folder in ('ops', 'nn') and torch.cuda.is_available():
+        metafunc.fixturenames.append('device')
+        metafunc.parametrize('device', ['cpu', 'cuda'], indirect=True)
+
+
+@pytest.fixture
+def device(request):
+    """All that a test makes is on it."""
+    with torch.device(request.param):
+        yield request.param

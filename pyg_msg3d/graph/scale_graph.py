@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -8,7 +8,8 @@ from torch_geometric.typing import Adj, OptTensor, SparseTensor
 from torch_geometric.utils import is_sparse
 
 
-class ScaleGraph(NamedTuple):
+@dataclass(frozen=True)
+class ScaleGraph:
     r"""A graph of :math:`K` scales from :math:`S` sources to :math:`S'` targets, as all
     operators take it: its edges, or where most of them are there, a full matrix.
 
@@ -125,7 +126,9 @@ class ScaleGraph(NamedTuple):
     @property
     def indices(self) -> list[Tensor]:
         """All of it but weights and sizes; nothing of a full matrix."""
-        return [part for part in self[1:-3] if part is not None]
+        parts = [self.source, self.target, self.scale]
+        parts += [self.rowptr, self.order, self.colptr]
+        return [part for part in parts if part is not None]
 
     @property
     def is_full(self) -> bool:
@@ -178,7 +181,7 @@ class ScaleGraph(NamedTuple):
         k = self.num_scales
         row = self.target * k + self.scale
         sort = (row * self.num_sources + self.source).argsort()
-        source, target, scale = (part[sort] for part in self[1:4])
+        source, target, scale = (part[sort] for part in self.indices)
         row, column = row[sort], source * k + scale
         order = (column * self.num_targets + target).argsort()
         indices = [source, target, scale, pointers(row, self.num_targets * k)]
@@ -191,7 +194,7 @@ class ScaleGraph(NamedTuple):
         :math:`t V + v`, so that all that belongs to a joint lies side by side."""
         if self.is_full:
             rows = self.weight.unflatten(0, (window_size, -1)).transpose(0, 1)
-            return self._replace(weight=rows.flatten(0, 1))
+            return self.from_parts(rows.flatten(0, 1), [], self.sizes)
         frame_size = self.num_targets // window_size
         target = self.target % frame_size * window_size + self.target // frame_size
         return self.from_parts(

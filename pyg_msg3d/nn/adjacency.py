@@ -6,7 +6,7 @@ from torch.nn.functional import pad
 from pyg_msg3d.graph import ScaleGraph
 from pyg_msg3d.ops import chosen
 
-_INDICES = ScaleGraph._fields[1:-3]
+_INDICES = 'source', 'target', 'scale', 'rowptr', 'order', 'colptr'
 
 
 class ScaleAdjacency(Module):
@@ -78,7 +78,8 @@ class ScaleAdjacency(Module):
         if num_targets > num_sources:
             residual = pad(residual, (0, 0, 0, num_targets - num_sources))
         # On another device only where the model is on none.
-        return graph._replace(weight=graph.weight.to(residual.device) + residual)
+        matrix = graph.weight.to(residual.device) + residual
+        return ScaleGraph.from_parts(matrix, [], self.sizes)
 
     def freeze(self, backend: str) -> None:
         """Computes the graph once, for inference alone, in the form that a backend

@@ -10,7 +10,7 @@ from pyg_msg3d.nn.batch_norm import check_count, finish, normalise, track
 from pyg_msg3d.nn.changed import is_changed, is_changed_norm
 from pyg_msg3d.nn.leading import joined, parted
 from pyg_msg3d.nn.pointwise import Pointwise
-from pyg_msg3d.ops import Window, every, ms_tcn
+from pyg_msg3d.ops import Window, every, is_exported, ms_tcn
 
 
 class MSTCN(Module):
@@ -195,7 +195,7 @@ def strided(module: Any, x: Tensor) -> Tensor:
     taken in all frames, of which those between are left out then: that these are as
     many as where features are left out at once, they cannot tell otherwise."""
     stride = getattr(module, 'stride', (1, 1))[0]
-    if stride == 1 or not torch.compiler.is_exporting():
+    if stride == 1 or not is_exported():
         return module(x)
     everywhere = copy(module)
     everywhere.stride = (1, 1)

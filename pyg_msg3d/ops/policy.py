@@ -83,6 +83,12 @@ def is_transformed() -> bool:
 
 
 @torch.compiler.assume_constant_result
+def is_exported() -> bool:
+    """Whether :func:`torch.export.export` is at work."""
+    return torch.compiler.is_exporting()
+
+
+@torch.compiler.assume_constant_result
 def wants_definition() -> bool:
     """Whether somebody asks for an operator's definition, or looks into it."""
     return (

@@ -35,9 +35,11 @@ def scale_sum(
     x = x if window is None else window.unfold(x)
     k = graph.num_scales
     if graph.is_full and maps is not None:
-        adjacency = graph.weight.unflatten(1, (-1, k))  # [S', S, K]
+        adjacency = graph.weight.unflatten(1, (-1, k)).permute(2, 0, 1).contiguous()
         thetas = maps.chunk(k)
-        return sum(adjacency[..., i] @ x @ thetas[i].t() for i in range(k))  # type: ignore[return-value]
+        return sum(
+            a @ x @ theta.t() for a, theta in zip(adjacency, thetas, strict=True)
+        )  # type: ignore[return-value]
     slots = x if maps is None else lift(x, maps, k)
     if graph.is_full:
         return graph.weight @ slots

@@ -71,11 +71,10 @@ def scale_sum(
     _check_shapes(x, maps, graph, window)
     backend = chosen(backend, x, graph)
     k, graph = graph.num_scales, graph.to(x.dtype)
+    graph = graph.full() if backend == 'dense' else graph
     if backend == 'reference' or wants_definition():
         return reference.scale_sum(x, maps, graph, window)
-    if backend == 'dense':
-        graph = graph.full()
-    elif window is not None or backend in PACKAGES:
+    if backend != 'dense' and (window is not None or backend in PACKAGES):
         # Lifted once per frame, and only then are windows unfolded.
         x = x if maps is None else _to_slots(linear(x, maps), k)
         x = x if window is None else window.unfold(x)

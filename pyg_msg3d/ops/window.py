@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pyg_msg3d.ops.policy import WINDOWS_AT_A_TIME
+from pyg_msg3d.ops.policy import WINDOWS_AT_A_TIME, is_exported, wants_definition
 
 
 class Window(NamedTuple):
@@ -89,7 +89,7 @@ def every(x: Tensor, stride: int) -> Tensor:
     if stride == 1:
         return x
     y = x[..., ::stride, :, :]
-    if torch.compiler.is_exporting():
+    if is_exported():
         return y.clone(memory_format=torch.contiguous_format)
     return y
 
@@ -120,8 +120,8 @@ def sum_windows(x: Tensor, window: Window) -> Tensor:
         - **x:** :math:`(*, T, V, C)`
         - **output:** :math:`(*, T', V, C)`
     """
-    if torch.compiler.is_compiling():
-        # Which makes one loop of it, for any number of frames.
+    if torch.compiler.is_compiling() or wants_definition():
+        # Compiled it is one loop, for any number of frames.
         return sum(window.slices(x))  # type: ignore[return-value]
     num_frames = x.size(-3)
     sums = []
