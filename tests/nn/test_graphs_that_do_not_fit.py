@@ -1,5 +1,7 @@
 """Refused by every backend, before anything is read."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -101,7 +103,7 @@ def test_the_operators_alone(backend):
             scale_sum(torch.randn(5, 3), maps, wrong, None, backend)
     with pytest.raises(ValueError, match='maps of 2 channels'):
         scale_sum(torch.randn(9, 2), maps, graph, None, backend)
-    three = graph._replace(num_scales=3)
+    three = replace(graph, num_scales=3)
     with pytest.raises(ValueError, match='as many scales as the .4, 3. maps'):
         scale_sum(torch.randn(9, 3), maps, three, None, backend)
 
