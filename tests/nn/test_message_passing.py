@@ -3,6 +3,7 @@ and give what the fused way gives where nothing is changed."""
 
 import copy
 import pickle
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -27,7 +28,7 @@ def weighed(graph, factor):
         return *rest, weight * factor
     if isinstance(weight, torch.Tensor):
         return (weight * factor,)
-    return (weight._replace(weight=weight.weight * factor),)
+    return (replace(weight, weight=weight.weight * factor),)
 
 
 # What a hook of each kind does to have every message twice. Fused ones come in the
