@@ -5,15 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 import torch_geometric.typing
+from required import skip_or_fail
 
 SHARED = Path(__file__).parents[2] / 'shared'
-
-
-def skip_or_fail(reason: str) -> None:
-    """Skips a test on a user's machine; where everything is required, fails it."""
-    if os.environ.get('PYG_MSG3D_REQUIRE_ALL'):
-        pytest.fail(f'{reason}, but PYG_MSG3D_REQUIRE_ALL is set')
-    pytest.skip(reason)
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import skip_or_fail
+from required import skip_or_fail
 from skeleton_files import BODY_ID, pose, skeleton_text, write_folder
 
 from pyg_msg3d.datasets import SyntheticActions

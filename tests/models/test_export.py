@@ -7,7 +7,7 @@ from itertools import product
 import golden_rule as rule
 import pytest
 import torch
-from conftest import skip_or_fail
+from required import skip_or_fail
 from torch.export import Dim
 
 from pyg_msg3d import MSG3D, Skeleton
