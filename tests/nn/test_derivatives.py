@@ -393,21 +393,17 @@ COMPILED = {
         *(slow(case, transform) for case in FEW for transform in COMPILED),
     ],
 )
-def test_compiled_transforms_are_right_or_refused(case, transform):
+def test_compiled_transforms_are_right(case, transform):
     layer, edges, x = build(case, frames=3)
+    maximum = any(isinstance(module, torch.nn.MaxPool2d) for module in layer.modules())
+    if maximum and transform in ('jvp', 'hvp'):
+        pytest.skip("torch's own rule of a maximum does not compile in forward mode")
     x = x.contiguous()  # Compiled, torch's own tangents of slices do not fit.
     function = COMPILED[transform](lambda x: layer(x, *edges))
     expected = function(x)
     # What was compiled outside of a transform, or within, serves no other.
     torch.compile(lambda x: layer(x, *edges), backend='aot_eager')(x)
-    try:
-        actual = torch.compile(function, backend='aot_eager')(x)
-    except (RuntimeError, NotImplementedError, torch._dynamo.exc.TorchDynamoException):
-        leave_transforms()
-        # Torch's own rule of a maximum does not compile in forward mode.
-        assert any(isinstance(module, torch.nn.MaxPool2d) for module in layer.modules())
-        assert transform in ('jvp', 'hvp')
-        return
+    actual = torch.compile(function, backend='aot_eager')(x)
     torch.testing.assert_close(actual, expected)
 
 
