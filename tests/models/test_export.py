@@ -252,11 +252,3 @@ def test_the_old_onnx_exporter(to_onnx):
     x = clips(model, *TRACED)
     run = to_onnx(model, (x,), dynamo=False)
     check(run, model, [x, torch.randn_like(x)])
-
-
-@slow
-def test_aotinductor(tmp_path):
-    model = small(fused=True)
-    path = str(tmp_path / 'model.pt2')
-    torch._inductor.aoti_compile_and_package(trace(model), package_path=path)
-    check(torch._inductor.aoti_load_package(path), model, others(model))
