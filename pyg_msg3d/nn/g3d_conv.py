@@ -178,10 +178,8 @@ class G3DConv(MultiScaleMessagePassing):
         if self.embed is not None:
             x = normalise(self.embed_norm, self.embed(x))
         num_joints, tau = x.size(-2), self.window.size
-        sizes = (
-            num_joints * (1, tau)[not self.factored],
-            num_joints * (tau, 2)[self.factored],
-        )
+        sources, targets = (1, 2) if self.factored else (tau, tau)
+        sizes = sources * num_joints, targets * num_joints
         graph = self.graph_of(x, edge_index, edge_type, edge_weight, *sizes)
         (x, lead), own = joined(x, 3), None
         if self.factored:

@@ -9,7 +9,7 @@ from torch_geometric.typing import Adj, OptTensor
 from pyg_msg3d.graph import ScaleGraph
 from pyg_msg3d.nn.changed import is_changed, is_changed_itself
 from pyg_msg3d.nn.scale_linear import ScaleLinear
-from pyg_msg3d.ops import BACKENDS, Window, scale_sum
+from pyg_msg3d.ops import Window, policy, scale_sum
 
 #: PyG's hooks that see single messages, or what becomes of them.
 _WATCHING = [
@@ -54,10 +54,7 @@ class MultiScaleMessagePassing(MessagePassing):
         super().__init__(**kwargs)
         if num_scales < 1:
             raise ValueError(f"'num_scales' must be at least 1 (got {num_scales})")
-        if backend not in ('auto', *BACKENDS):
-            raise ValueError(
-                f"Unknown backend '{backend}'; known ones: auto, {', '.join(BACKENDS)}"
-            )
+        policy.check_backend(backend)
         if kwargs['aggr'] not in ('add', 'sum') or self.node_dim != -2:
             raise ValueError(
                 f'{self.__class__.__name__} is a sum over the second-last dimension: '

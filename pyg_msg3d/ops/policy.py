@@ -94,12 +94,24 @@ def wants_definition() -> bool:
     return (
         forced('backend') == 'reference'
         or is_transformed()
-        or torch.compiler.is_exporting()
+        or is_exported()
         or torch.jit.is_tracing()
     )
 
 
 # What adds messages up ----------------------------------------------------------------
+
+
+def check_backend(name: str) -> None:
+    """Refuses backends that there are not.
+
+    Raises:
+        ValueError: If it is neither ``'auto'`` nor one of them.
+    """
+    if name not in ('auto', *BACKENDS):
+        raise ValueError(
+            f"Unknown backend '{name}'; known ones: auto, {', '.join(BACKENDS)}"
+        )
 
 
 class _Full(NamedTuple):

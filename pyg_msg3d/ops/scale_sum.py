@@ -104,11 +104,7 @@ def chosen(backend: str, x: Tensor, graph: ScaleGraph) -> str:
         ValueError: If there is no such backend.
         RuntimeError: If it cannot take these features.
     """
-    if backend not in ('auto', *policy.BACKENDS):
-        raise ValueError(
-            f"Unknown backend '{backend}'; known ones: auto, "
-            f'{", ".join(policy.BACKENDS)}'
-        )
+    policy.check_backend(backend)
     backend = policy.forced('backend') or backend
     if backend == 'auto':
         if graph.is_full and x.device.type in ('cpu', 'cuda'):
