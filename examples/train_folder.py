@@ -56,8 +56,8 @@ def main() -> None:
     args = parser.parse_args()
 
     with plain_errors(), join(args.device) as world:
-        train = load(args, args.train_split, train=True)
-        test = load(args, args.test_split, train=False)
+        train = load(args, args.train_split, random=True)
+        test = load(args, args.test_split, random=False)
         fit_to(args, train, world.size)
         architecture = collect(args, Architecture)
         train_and_test(
@@ -73,7 +73,7 @@ def main() -> None:
         )
 
 
-def load(args: argparse.Namespace, split: str, train: bool) -> SkeletonFolder:
+def load(args: argparse.Namespace, split: str, random: bool) -> SkeletonFolder:
     """The clips of a split, as the model takes them."""
     given = vars(args)
     options = {name: given.get(name) for name in ('layout', 'coordinates')}
@@ -102,7 +102,7 @@ def load(args: argparse.Namespace, split: str, train: bool) -> SkeletonFolder:
     data.transform = T.Compose(
         [
             *steps,
-            T.UniformSampleFrames(args.frames, train=train),
+            T.UniformSampleFrames(args.frames, train=random),
             T.ScoreChannel(),
             T.PadPersons(args.persons),
         ]
