@@ -1,6 +1,7 @@
 """The blocks of MS-G3D: operators with their graph, residual, norm and activation."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,7 +49,8 @@ class MSGCNBlock(Module):
 
 class G3DBlock(Module):
     r"""BN(:class:`G3DConv`) on the window graph of one skeleton:
-    :math:`(*, T, V, C_{in})` to :math:`(*, T', V, C_{out})`."""
+    :math:`(*, T, V, C_{in})` to :math:`(*, T', V, C_{out})`. Further arguments are
+    those of :class:`G3DConv`."""
 
     def __init__(
         self,
@@ -60,11 +62,9 @@ class G3DBlock(Module):
         window_size: int,
         stride: int = 1,
         dilation: int = 1,
-        hidden_channels: int | None = None,
-        embed_factor: int = 1,
         normalization: str = 'sym',
         residual: str | None = 'dense',
-        backend: str = 'auto',
+        **kwargs: Any,
     ) -> None:
         super().__init__()
         _check_residual(residual)
@@ -95,10 +95,8 @@ class G3DBlock(Module):
             window_size,
             stride,
             dilation,
-            hidden_channels,
-            embed_factor,
             factored=factored,
-            backend=backend,
+            **kwargs,
         )
         self.norm = BatchNorm(out_channels)
 
@@ -117,6 +115,9 @@ class STGCBlock(Module):
         \mathrm{GCN}(\mathbf{x}))) + \sum_{\tau} \mathrm{G3D}_{\tau}(\mathbf{x}) \Big),
         \\
         \mathbf{x}^{\prime} &= \mathrm{TCN}_3(\mathbf{y}).
+
+    Further arguments are those that :class:`MSGCNBlock` and :class:`G3DBlock` share:
+    ``normalization``, ``residual`` and ``backend``.
 
     Shapes:
         - **input:** :math:`(*, T, V, C_{in})`
@@ -137,37 +138,24 @@ class STGCBlock(Module):
         window_dilations: Sequence[int] = (1, 1),
         stride: int = 1,
         hidden_channels: int | None = None,
-        normalization: str = 'sym',
-        residual: str | None = 'dense',
-        backend: str = 'auto',
+        **kwargs: Any,
     ) -> None:
         super().__init__()
-        self.gcn = MSGCNBlock(
-            in_channels,
-            gcn_channels,
-            edge_index,
-            num_nodes,
-            gcn_scales,
-            normalization,
-            residual,
-            backend,
-        )
+        graph = edge_index, num_nodes
+        self.gcn = MSGCNBlock(in_channels, gcn_channels, *graph, gcn_scales, **kwargs)
         self.tcn1 = MSTCN(gcn_channels, out_channels, stride)
         self.tcn2 = MSTCN(out_channels, out_channels, activation=False)
         self.g3d = ModuleList(
             G3DBlock(
                 in_channels,
                 out_channels,
-                edge_index,
-                num_nodes,
+                *graph,
                 g3d_scales,
                 window_size,
                 stride,
                 dilation,
-                hidden_channels,
-                normalization=normalization,
-                residual=residual,
-                backend=backend,
+                hidden_channels=hidden_channels,
+                **kwargs,
             )
             for window_size, dilation in zip(
                 window_sizes, window_dilations, strict=True

@@ -10,6 +10,7 @@ from pyg_msg3d.graph import ScaleGraph
 from pyg_msg3d.nn.changed import is_changed, is_changed_itself
 from pyg_msg3d.nn.scale_linear import ScaleLinear
 from pyg_msg3d.ops import Window, policy, scale_sum
+from pyg_msg3d.ops.reference import to_slots
 
 #: PyG's hooks that see single messages, or what becomes of them.
 _WATCHING = [
@@ -92,7 +93,7 @@ class MultiScaleMessagePassing(MessagePassing):
                 out = out if found is None else found
             return out
         # A full matrix has an edge for each of its entries.
-        graph, h = graph.edges(), self._slots(x)
+        graph, h = graph.edges(), to_slots(self.lin(x), self.num_scales)
         mask = self._edge_mask if self.explain else None
         if mask is not None and mask.numel() != graph.weight.numel():
             raise ValueError(
@@ -145,13 +146,9 @@ class MultiScaleMessagePassing(MessagePassing):
         if isinstance(self.lin, ScaleLinear):
             self.lin.materialize(x)
         if is_changed(self.lin, ScaleLinear):
-            return scale_sum(self._slots(x), None, graph, window, self.backend)
+            slots = to_slots(self.lin(x), self.num_scales)
+            return scale_sum(slots, None, graph, window, self.backend)
         return scale_sum(x, self.lin.weight, graph, window, self.backend)
-
-    def _slots(self, x: Tensor) -> Tensor:
-        r""":math:`(*, V, C)` to :math:`(*, V K, C')`: row :math:`u K + k` is
-        :math:`\mathbf{\Theta}_{(k)} \mathbf{x}_u`."""
-        return self.lin(x).unflatten(-1, (self.num_scales, -1)).flatten(-3, -2)
 
     def message(self, x_j: Tensor, edge_weight: Tensor) -> Tensor:
         return edge_weight.view(-1, 1) * x_j

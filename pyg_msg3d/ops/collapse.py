@@ -12,7 +12,7 @@ from pyg_msg3d.ops.kernels.memory import empty
 from pyg_msg3d.ops.operator import Operator
 from pyg_msg3d.ops.policy import wide
 from pyg_msg3d.ops.window import Window
-from pyg_msg3d.ops.window_sums import Normalisation, WholeSums, WindowSums
+from pyg_msg3d.ops.window_sums import Normalisation, WindowSums
 
 
 def collapse(
@@ -63,7 +63,7 @@ class _Given(NamedTuple):
     @property
     def sums(self) -> WindowSums:
         if self.own is None:
-            return WholeSums(self.h)
+            return WindowSums(self.h, self.h.size(3))
         return FactoredSums(self.h, self.own, Window(*self.window))
 
     def norm(self, mean: Tensor, variance: Tensor) -> Normalisation:

@@ -151,39 +151,28 @@ def backend(device: torch.device, num_edges: int, num_entries: int) -> str:
 # In which order -----------------------------------------------------------------------
 
 
-class Order(NamedTuple):
-    """Multiplications per frame of the sum over scales."""
-
-    #: Where each joint is lifted to its K slots, once per frame, and these are summed.
-    maps_first: float
-    #: Where K slots are summed up at each target, and then mapped.
-    sums_first: float
-
-    @classmethod
-    def of(
-        cls,
-        num_scales: int,
-        num_sources: int,
-        num_targets: int,
-        channels: tuple[int, int],
-        num_edges: int,
-        windows_per_frame: float = 1.0,
-    ) -> 'Order':
-        """For ``channels`` before and after the maps."""
-        before, after = channels
-        per_map = num_scales * before * after
-        along_edges = windows_per_frame * num_edges
-        return cls(
-            num_sources * per_map + along_edges * after,
-            windows_per_frame * num_targets * per_map + along_edges * before,
-        )
-
-    @property
-    def lifts(self) -> bool:
-        """Whether maps come first. Where both count the same, what the backward pass
-        computes again is cheaper in the other order."""
-        way = forced('order')
-        return self.maps_first < self.sums_first if way is None else way == ORDERS[0]
+def lifts(
+    num_scales: int,
+    num_sources: int,
+    num_targets: int,
+    channels: tuple[int, int],
+    num_edges: int,
+    windows_per_frame: float = 1.0,
+) -> bool:
+    """Whether each joint is lifted to its K slots, once per frame, and these are
+    summed; else K slots are summed up at each target, and then mapped. By the
+    multiplications per frame, with ``channels`` before and after the maps; where both
+    take as many, what the backward pass computes again is cheaper in the other order.
+    """
+    way = forced('order')
+    if way is not None:
+        return way == ORDERS[0]
+    before, after = channels
+    per_map = num_scales * before * after
+    along_edges = windows_per_frame * num_edges
+    maps_first = num_sources * per_map + along_edges * after
+    sums_first = windows_per_frame * num_targets * per_map + along_edges * before
+    return maps_first < sums_first
 
 
 def maps_joints(channels: int, num_scales: int, num_frames: int) -> bool:

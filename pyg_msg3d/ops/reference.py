@@ -40,7 +40,7 @@ def scale_sum(
         return sum(
             a @ x @ theta.t() for a, theta in zip(adjacency, thetas, strict=True)
         )  # type: ignore[return-value]
-    slots = x if maps is None else lift(x, maps, k)
+    slots = x if maps is None else to_slots(F.linear(x, maps), k)
     if graph.is_full:
         return graph.weight @ slots
     messages = graph.weight.unsqueeze(1) * slots.index_select(-2, graph.slot)
@@ -48,10 +48,9 @@ def scale_sum(
     return messages.new_zeros(shape).index_add(-2, graph.target, messages)
 
 
-def lift(x: Tensor, maps: Tensor, num_scales: int) -> Tensor:
-    r""":math:`(*, V, C)` to :math:`(*, V K, C')`: row :math:`u K + k` is
-    :math:`\mathbf{\Theta}_{(k)} \mathbf{x}_u`."""
-    h = F.linear(x, maps)
+def to_slots(h: Tensor, num_scales: int) -> Tensor:
+    r""":math:`(*, V, K C')` to :math:`(*, V K, C')`: of all maps of each joint,
+    :math:`\mathbf{\Theta}_{(k)} \mathbf{x}_u` becomes row :math:`u K + k`."""
     return h.unflatten(-1, (num_scales, -1)).flatten(-3, -2)
 
 

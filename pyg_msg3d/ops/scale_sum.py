@@ -15,6 +15,7 @@ from pyg_msg3d.ops.kernels.memory import empty
 from pyg_msg3d.ops.kernels.packages import PACKAGES, why_not
 from pyg_msg3d.ops.operator import Operator
 from pyg_msg3d.ops.policy import convolves, wants_definition, wide
+from pyg_msg3d.ops.reference import to_slots
 from pyg_msg3d.ops.window import Window
 
 
@@ -76,17 +77,17 @@ def scale_sum(
         return reference.scale_sum(x, maps, graph, window)
     if backend != 'dense' and (window is not None or backend in PACKAGES):
         # Lifted once per frame, and only then are windows unfolded.
-        x = x if maps is None else _to_slots(linear(x, maps), k)
+        x = x if maps is None else to_slots(linear(x, maps), k)
         x = x if window is None else window.unfold(x)
         maps = window = None
     if backend in PACKAGES:
         return PACKAGES[backend](x, graph.edges())
     lifts = True
     if maps is not None:
-        lifts = policy.Order.of(
+        lifts = policy.lifts(
             k, x.size(-2), graph.num_targets, (x.size(-1), maps.size(0) // k),
             graph.weight.numel(), 1 / window.stride if window else 1,
-        ).lifts  # fmt: skip
+        )  # fmt: skip
     graph = graph.sorted()
     inner = 2 if window is None else 3
     items = x.reshape(-1, *x.shape[-inner:])
@@ -289,7 +290,7 @@ def _forward(given: _Given) -> Tensor:
         room = None if slots is None or convolves(x) else slots[: part.size(0)]
         if given.lifts:
             mine = linear(part, maps, out=room)
-            sums.product(_to_slots(mine, k), out[chunk])
+            sums.product(to_slots(mine, k), out[chunk])
         else:
             mine = sums.product(part, room)
             linear(_from_slots(mine, k), maps, out=out[chunk])
@@ -311,13 +312,13 @@ def _backward(
         if maps is None:
             to_x[chunk], mine = sums.backward(g, part, needed[2])
         elif given.lifts:
-            g, mine = sums.backward(g, _to_slots(linear(part, maps), k), needed[2])
+            g, mine = sums.backward(g, to_slots(linear(part, maps), k), needed[2])
             to_maps += linear_backward(_from_slots(g, k), part, maps, to_x[chunk])[1]
         else:
             slots = _from_slots(sums.product(part), k)
             g, of_maps = linear_backward(g, slots, maps)
             to_maps += of_maps
-            to_x[chunk], mine = sums.backward(_to_slots(g, k), part, needed[2])
+            to_x[chunk], mine = sums.backward(to_slots(g, k), part, needed[2])
         if mine is not None:
             mine = mine.to(wide(x))
             to_weight = mine if to_weight is None else to_weight.add_(mine)
@@ -352,11 +353,6 @@ _scale_sum = Operator(
 
 
 # Shapes -------------------------------------------------------------------------------
-
-
-def _to_slots(h: Tensor, num_scales: int) -> Tensor:
-    """``[*, V, K C]`` to ``[*, V K, C]``."""
-    return h.unflatten(-1, (num_scales, -1)).flatten(-3, -2)
 
 
 def _from_slots(h: Tensor, num_scales: int) -> Tensor:

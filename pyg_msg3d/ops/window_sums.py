@@ -1,7 +1,6 @@
 """The sums of windows, :math:`\\tau` frames each, that G3D normalises, rectifies and
-collapses: all of them in memory."""
+collapses."""
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -42,9 +41,10 @@ class Normalisation:
         return self.beta - self.mean * self.scale
 
 
-class WindowSums(ABC):
+class WindowSums:
     """Sums over clips, windows, joints and the frames of each window, some clips and
-    windows at a time, and the gradients to them."""
+    windows at a time, and the gradients to them: here all in memory, ``[B, T', V, tau,
+    C]``."""
 
     def __init__(self, h: Tensor, tau: int) -> None:
         self.h, self.tau = h, tau
@@ -77,45 +77,15 @@ class WindowSums(ABC):
         variance = (share * (spread + (each - mean).square())).sum(0)
         return mean.to(wide(self.h)), variance.to(wide(self.h))
 
-    @abstractmethod
     def moments_of(self, tile: Tile) -> tuple[Tensor, Tensor]:
         """Mean and variance of each channel within a tile."""
-
-    @abstractmethod
-    def activated(self, tile: Tile, norm: Normalisation) -> Tensor:
-        """Normalised and rectified ``[b, n, V, tau, C]``."""
-
-    @abstractmethod
-    def start(self, norm: Normalisation) -> None:
-        """Begins to collect the gradient to the sums, through a normalisation."""
-
-    @abstractmethod
-    def add(self, grad: Tensor, tile: Tile) -> None:
-        """Adds the gradient to the normalised sums of a tile."""
-
-    @abstractmethod
-    def affine(self) -> tuple[Tensor, Tensor]:
-        """The gradients to gamma and beta, from all tiles."""
-
-    @abstractmethod
-    def finish(self, line: tuple[Tensor, Tensor] | None) -> list[Tensor | None]:
-        """The gradient to the sums as they are kept, with that of the line ``offset +
-        slope * s``, if a slope and an offset are given."""
-
-
-class WholeSums(WindowSums):
-    """All of them in memory, ``[B, T', V, tau, C]``."""
-
-    def __init__(self, h: Tensor) -> None:
-        super().__init__(h, h.size(3))
-
-    def moments_of(self, tile: Tile) -> tuple[Tensor, Tensor]:
         s = self.h[tile].flatten(0, -2).to(wide(self.h))
         # Not var_mean, which is ten times slower on CPUs.
         mean = s.mean(0)
         return mean, (s - mean).square_().mean(0)
 
     def activated(self, tile: Tile, norm: Normalisation) -> Tensor:
+        """Normalised and rectified ``[b, n, V, tau, C]``."""
         s = self.h[tile]
         y = F.batch_norm(
             s.flatten(0, -2), norm.mean, norm.variance, norm.gamma, norm.beta,
@@ -124,11 +94,13 @@ class WholeSums(WindowSums):
         return y.relu_().view(s.shape)
 
     def start(self, norm: Normalisation) -> None:
+        """Begins to collect the gradient to the sums, through a normalisation."""
         self.norm = norm
         self.to_h = empty(self.h, *self.h.shape)
         self.to_gamma, self.to_beta = (torch.zeros_like(norm.mean) for _ in range(2))
 
     def add(self, grad: Tensor, tile: Tile) -> None:
+        """Adds the gradient to the normalised sums of a tile."""
         self.to_h[tile] = grad
         norm = self.norm
         _, to_gamma, to_beta = torch.ops.aten.native_batch_norm_backward(
@@ -139,9 +111,12 @@ class WholeSums(WindowSums):
         self.to_beta += to_beta
 
     def affine(self) -> tuple[Tensor, Tensor]:
+        """The gradients to gamma and beta, from all tiles."""
         return self.to_gamma, self.to_beta
 
     def finish(self, line: tuple[Tensor, Tensor] | None) -> list[Tensor | None]:
+        """The gradient to the sums as they are kept, with that of the line ``offset +
+        slope * s``, if a slope and an offset are given."""
         for tile in self.tiles():
             part = self.to_h[tile].mul_(self.norm.scale)
             if line is not None:
