@@ -99,7 +99,8 @@ def trace(model: MSG3D, frames: int) -> ExportedProgram:
             f"'--frames' must be at least {2 * least} for this model (got {frames}), "
             f'since clips of half as many are tried, too'
         )
-    sizes = {'x': {0: Dim('clips'), 2: Dim('frames', min=least)}}
+    # Not Dim('frames'): torch before 2.13 cannot tell that its own conditions hold.
+    sizes = {'x': {0: Dim.DYNAMIC, 2: Dim.DYNAMIC(min=least)}}
     return torch.export.export(model, (clips(model, 2, frames),), dynamic_shapes=sizes)
 
 

@@ -80,4 +80,6 @@ class _ScaledMaximum(MaxPool2d):
         self.shift = Buffer(shift.detach()[:, None, None].clone())
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.addcmul(self.shift, super().forward(x), self.scale)
+        out = torch.addcmul(self.shift, super().forward(x), self.scale)
+        # Of the type of the other branches, which autocast may have chosen.
+        return out.to(x.dtype)

@@ -54,7 +54,8 @@ def clips(model, n, frames):
 def trace(model, x=None, least=3):
     """The program; of clips [n, persons, t, ...], or of features [n, t, ...]."""
     x = clips(model, *TRACED) if x is None else x
-    sizes = {0: Dim('n'), x.dim() - 3: Dim('t', min=least)}
+    # Not Dim('t'): torch before 2.13 cannot tell that its own conditions hold.
+    sizes = {0: Dim.DYNAMIC, x.dim() - 3: Dim.DYNAMIC(min=least)}
     return torch.export.export(model, (x,), dynamic_shapes=(sizes,))
 
 

@@ -265,7 +265,10 @@ def test_second_derivatives(case, training):
     assert all(grad.abs().sum() > 0 for grad in found[0][1][:1])
 
 
-@pytest.mark.parametrize('case', ['msgcn narrowing', 'g3d', 'g3d factored', 'mstcn'])
+# Without torch's own batch norm around, which is wrong there (tests/VERSIONS.md).
+@pytest.mark.parametrize(
+    'case', ['msgcn narrowing', 'g3d', 'g3d factored', 'mstcn identity']
+)
 @every_mode
 def test_third_derivatives(case, training):
     layer, edges, x = build(case, training)
