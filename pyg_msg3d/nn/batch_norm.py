@@ -7,6 +7,7 @@ from torch_geometric.nn.norm import BatchNorm as _BatchNorm
 
 from pyg_msg3d.nn.changed import is_changed, is_changed_norm
 from pyg_msg3d.ops import wants_definition
+from pyg_msg3d.ops.policy import is_batched
 
 
 class BatchNorm(_BatchNorm):
@@ -41,13 +42,16 @@ def finish(
     norm: Module, out: Tensor, activation: bool = True, residual: Tensor | None = None
 ) -> Tensor:
     """Adds a residual to what a norm gave, and rectifies it, each if there is one: in
-    place, but for where somebody may hold on to what the norm gave."""
+    place, but for where somebody may hold on to what the norm gave, or it is a view of
+    that, whose gradient autograd would copy."""
     inner = norm.module if type(norm) is BatchNorm else norm
-    if is_changed(norm, *_OURS) or is_changed(inner, *_OURS):
-        out = out.clone()
+    held = is_changed(norm, *_OURS) or is_changed(inner, *_OURS) or is_batched(out)
     if residual is not None:
-        out += residual
-    return out.relu_() if activation else out
+        out = out + residual if held else out.add_(residual)
+        held = False
+    if activation:
+        out = out.relu() if held else out.relu_()
+    return out
 
 
 def check_count(count: int) -> None:

@@ -187,9 +187,13 @@ class G3DConv(MultiScaleMessagePassing):
         else:
             # Messages are those of the entries in the order in which they were given.
             graph = graph if self.is_fused() else graph.edges()
-            # Targets (v, t) instead of (t, v), so that no result is transposed.
-            h = self.propagate(graph.joints_first(tau), x=x, window=self.window)
-            h = h.unflatten(-2, (-1, tau))
+            if policy.is_batched(x):
+                h = self.propagate(graph, x=x, window=self.window)
+                h = h.unflatten(-2, (tau, -1)).transpose(-3, -2)
+            else:
+                # Targets (v, t) instead of (t, v), so that no result is transposed.
+                h = self.propagate(graph.joints_first(tau), x=x, window=self.window)
+                h = h.unflatten(-2, (-1, tau))
         return parted(self._collapse(h, own), lead)
 
     def _in_factors(self, x: Tensor, graph: ScaleGraph) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pyg_msg3d.ops import reference
+from pyg_msg3d.ops import batched, reference
 from pyg_msg3d.ops.factored_sums import FactoredSums
 from pyg_msg3d.ops.kernels.linear import linear, linear_backward
 from pyg_msg3d.ops.kernels.memory import empty
@@ -119,8 +119,8 @@ def _backward(
     ]  # fmt: skip
 
 
-def _by_definition(given: _Given) -> tuple[Tensor, Tensor, Tensor]:
-    return reference.collapse(*given[:-1], Window(*given.window))
+def _arguments(given: _Given) -> tuple:
+    return *given[:-1], Window(*given.window)
 
 
 def _work(given: _Given) -> tuple[float, float]:
@@ -129,6 +129,8 @@ def _work(given: _Given) -> tuple[float, float]:
 
 
 _collapse = Operator(
-    'collapse', _Given, _forward, _backward, _by_definition, _work,
+    'collapse', _Given, _forward, _backward,
+    lambda given: reference.collapse(*_arguments(given)), _work,
     lowered=('h', 'own', 'weight'), keeps=slice(1, None),
+    batched=lambda given: batched.collapse(*_arguments(given)),
 )  # fmt: skip

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pyg_msg3d.ops import reference
+from pyg_msg3d.ops import batched, reference
 from pyg_msg3d.ops.kernels.linear import linear, linear_backward
 from pyg_msg3d.ops.kernels.memory import empty, unviewed
 from pyg_msg3d.ops.operator import Operator
@@ -105,6 +105,7 @@ def _work(given: _Given) -> tuple[float, float]:
 _ms_tcn = Operator(
     'ms_tcn', _Given, _forward, _backward, lambda given: reference.ms_tcn(*given),
     _work, lowered=('x', 'maps', 'weights', 'biases', 'last'), keeps=slice(1, None),
+    batched=lambda given: batched.ms_tcn(*given),
 )  # fmt: skip
 
 

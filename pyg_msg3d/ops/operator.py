@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.utils.flop_counter import register_flop_formula
 
-from pyg_msg3d.ops.policy import is_transformed, wants_definition
+from pyg_msg3d.ops.policy import is_batched, is_known, is_transformed, wants_definition
 
 _LIBRARY = torch.library.Library('pyg_msg3d', 'FRAGMENT')
 
@@ -36,6 +36,8 @@ class Operator:
             many ``backward``, given the arguments.
         lowered (sequence of str): The arguments that autocast lowers.
         keeps (slice): The results that ``backward`` gets as ``kept``.
+        batched (callable, optional): The same for a whole batch at once, in operators
+            of torch, see :mod:`~pyg_msg3d.ops.batched`.
     """
 
     def __init__(
@@ -48,9 +50,11 @@ class Operator:
         work: Callable[[Any], tuple[float, float]],
         lowered: Sequence[str],
         keeps: slice = slice(0),
+        batched: Callable[[Any], Any] | None = None,
     ) -> None:
         self.given, self.forward, self.backward = given, forward, backward
-        self.reference, self.lowered, self.keeps = reference, lowered, keeps
+        self.reference, self.batched = reference, batched
+        self.lowered, self.keeps = lowered, keeps
         arguments, returns = _schema(given, forward)
         self.is_single = not returns.startswith('(')
         #: For each argument 1 where it is a tensor, 2 where it is a list of them.
@@ -87,10 +91,11 @@ class Operator:
     def __call__(self, *args: Any) -> Any:
         """Computes it in the way that fits."""
         first = args[0]
-        known = first.device.type in ('cpu', 'cuda') and first.numel() > 0
-        if known and not wants_definition():
-            return self.op(*args)
-        return self.reference(self.given(*args))
+        if wants_definition() or not is_known(first.device) or first.numel() == 0:
+            return self.reference(self.given(*args))
+        if self.batched is not None and is_batched(first):
+            return self.batched(self.given(*args))
+        return self.op(*args)
 
     def _run(self, *args: Any) -> Any:
         if forward_ad._current_level >= 0:

@@ -24,8 +24,10 @@ BACKENDS = (
 PRODUCTS = ('matmul', 'convolution')
 #: The linear maps of the scales first, or the sums along edges.
 ORDERS = ('maps_first', 'sums_first')
+#: Clip by clip, so that little is in memory and in the cache; or the whole batch.
+PATHS = ('chunked', 'batched')
 
-_KINDS = {'backend': BACKENDS, 'product': PRODUCTS, 'order': ORDERS}
+_KINDS = {'backend': BACKENDS, 'product': PRODUCTS, 'order': ORDERS, 'path': PATHS}
 _FORCED: ContextVar[Mapping[str, str]] = ContextVar(
     'pyg_msg3d.ops.use', default=MappingProxyType({})
 )
@@ -46,8 +48,9 @@ def use(*ways: str) -> Iterator[None]:
     Args:
         *ways (str): A backend (:data:`BACKENDS`; :obj:`"reference"` are the paper's
             equations in plain torch, for all operators), what computes products of
-            full matrices (:data:`PRODUCTS`), and the order of maps and sums
-            (:data:`ORDERS`); at most one of each.
+            full matrices (:data:`PRODUCTS`), the order of maps and sums
+            (:data:`ORDERS`), and clip by clip or all at once (:data:`PATHS`); at most
+            one of each.
 
     Raises:
         ValueError: If there is no such way, or two exclude each other.
@@ -71,7 +74,8 @@ def use(*ways: str) -> Iterator[None]:
 
 @torch.compiler.assume_constant_result
 def forced(kind: str) -> str | None:
-    """The ``'backend'``, ``'product'`` or ``'order'`` that :func:`use` asks for."""
+    """What :func:`use` asks for: of the kinds ``'backend'``, ``'product'``, ``'order'``
+    and ``'path'``."""
     return _FORCED.get().get(kind)
 
 
@@ -137,15 +141,26 @@ _FULL = {
 def backend(device: torch.device, num_edges: int, num_entries: int) -> str:
     """What :obj:`"auto"` stands for, given the number of edges and the entries of the
     matrix that they are part of."""
-    if device.type not in _FULL:
+    kind = _kind(device)
+    if kind not in _FULL:
         return 'reference'
-    rule = _FULL[device.type]
+    rule = _FULL[kind]
     density = num_edges / max(1, num_entries)
     if num_entries <= rule.always or (
         density >= rule.density and num_entries <= rule.bound
     ):
         return 'dense'
-    return 'triton' if device.type == 'cuda' else 'csr'
+    return 'triton' if kind == 'cuda' else 'csr'
+
+
+def _kind(device: torch.device) -> str:
+    """What rules are by. On no device all is as on a GPU, so that it can be counted."""
+    return 'cuda' if device.type == 'meta' else device.type
+
+
+def is_known(device: torch.device) -> bool:
+    """Whether there is anything but the definition for a device."""
+    return _kind(device) in _FULL
 
 
 # In which order -----------------------------------------------------------------------
@@ -217,6 +232,14 @@ _AMD = _is_amd()
 
 # How much at a time -------------------------------------------------------------------
 
+
+def is_batched(x: Tensor) -> bool:
+    """Whether a whole batch is computed at once: on GPUs, where each launch costs as
+    much as some megabytes of memory; and on no device, as on a GPU."""
+    way = forced('path')
+    return _kind(x.device) == 'cuda' if way is None else way == 'batched'
+
+
 # Bytes of an intermediate. On CPUs it then stays in the cache, and in memory that the
 # allocator has at hand; GPUs want more work at once.
 _CHUNK_BYTES = {'cpu': 1 << 22, 'cuda': 1 << 28}
@@ -224,7 +247,7 @@ _CHUNK_BYTES = {'cpu': 1 << 22, 'cuda': 1 << 28}
 
 def chunks(num_items: int, elements_per_item: int, like: Tensor) -> list[slice]:
     """Slices of a batch whose intermediates are small enough."""
-    bound = _CHUNK_BYTES.get(like.device.type, _CHUNK_BYTES['cuda'])
+    bound = _CHUNK_BYTES[_kind(like.device)]
     size = max(1, bound // (like.element_size() * max(1, elements_per_item)))
     return [slice(i, min(i + size, num_items)) for i in range(0, num_items, size)]
 

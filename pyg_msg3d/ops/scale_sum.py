@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pyg_msg3d.graph import ScaleGraph
-from pyg_msg3d.ops import policy, reference
+from pyg_msg3d.ops import batched, policy, reference
 from pyg_msg3d.ops.kernels import csr, dense
 from pyg_msg3d.ops.kernels.linear import linear, linear_backward
 from pyg_msg3d.ops.kernels.memory import empty
@@ -75,6 +75,8 @@ def scale_sum(
     graph = graph.full() if backend == 'dense' else graph
     if backend == 'reference' or wants_definition():
         return reference.scale_sum(x, maps, graph, window)
+    if backend == 'dense' and policy.is_batched(x):
+        return batched.scale_sum(x, maps, graph, window)
     if backend != 'dense' and (window is not None or backend in PACKAGES):
         # Lifted once per frame, and only then are windows unfolded.
         x = x if maps is None else to_slots(linear(x, maps), k)
@@ -108,7 +110,7 @@ def chosen(backend: str, x: Tensor, graph: ScaleGraph) -> str:
     policy.check_backend(backend)
     backend = policy.forced('backend') or backend
     if backend == 'auto':
-        if graph.is_full and x.device.type in ('cpu', 'cuda'):
+        if graph.is_full and policy.is_known(x.device):
             return 'dense'
         backend = policy.backend(x.device, graph.weight.numel(), graph.num_entries)
         missing = backend == 'triton' and why_not(backend, x) is not None

@@ -14,6 +14,7 @@ PLAIN_WAYS = [
     ('dense', 'convolution'),
     ('csr', 'matmul'),
     ('csr', 'convolution'),
+    ('dense', 'batched'),
 ]
 WAYS = [(*way, order) for way in PLAIN_WAYS for order in ORDERS]
 PACKAGES = ['scatter', 'torch_scatter', 'torch_sparse', 'triton']

@@ -41,7 +41,7 @@ def test_what_is_no_way(ways):
 
 WAYS = [
     ('reference',), ('dense', 'matmul'), ('dense', 'convolution'), ('csr',),
-    ('scatter',), ('maps_first',), ('sums_first',),
+    ('scatter',), ('maps_first',), ('sums_first',), ('batched',),
 ]  # fmt: skip
 
 

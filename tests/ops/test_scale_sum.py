@@ -142,7 +142,10 @@ def test_what_auto_stands_for():
     assert policy.backend(cpu, num_edges=925, num_entries=25 * 325) == 'dense'
     assert policy.backend(cpu, num_edges=100_000, num_entries=10**9) == 'csr'
     assert policy.backend(cpu, num_edges=10**6, num_entries=2 * 10**6) == 'dense'
-    assert policy.backend(torch.device('meta'), 9, 9) == 'reference'
+    for device in map(torch.device, ('meta', 'cuda')):
+        assert policy.backend(device, num_edges=9, num_entries=9) == 'dense'
+        assert policy.backend(device, num_edges=9, num_entries=10**6) == 'triton'
+    assert policy.backend(torch.device('mps'), 9, 9) == 'reference'
     x, graph = torch.randn(2, V, 3), full_graph(V, 5)
     assert chosen('auto', x, graph) == 'dense'
     assert chosen('csr', x, graph) == 'csr'

@@ -1,0 +1,134 @@
+r"""The operators for a whole batch at once, as GPUs want them: products and
+convolutions of vendors' libraries and what a compiler can fuse between them, as many
+whatever the batch. Arguments, shapes and results are those of
+:mod:`pyg_msg3d.ops.reference`.
+
+Within, channels come before joints, ``[frames, C, V]``: then all scales and windows are
+one convolution over time whose image is frames times channels, and whose channels are
+the joints.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pyg_msg3d.graph import ScaleGraph
+from pyg_msg3d.ops.window import Window, combine
+
+
+def scale_sum(
+    x: Tensor, maps: Tensor | None, graph: ScaleGraph, window: Window | None = None
+) -> Tensor:
+    """Of a full matrix: the K slots of each joint, once per frame, then their sums."""
+    k, shape = graph.num_scales, x.shape
+    num_joints = graph.num_sources // (window.size if window else 1)
+    slots = x.transpose(-1, -2)
+    if maps is not None:
+        slots = _map_channels(slots, _interleaved(maps, k))
+        # Rows (c', k) of joints u.
+        slots = slots.view(*shape[:-2], -1, k * num_joints)
+    # Columns (t, u, k) of the matrix in the order of the slots.
+    taps = graph.weight.unflatten(1, (-1, num_joints, k))
+    taps = (taps if maps is None else taps.transpose(2, 3)).flatten(2)
+    if window is None:
+        return F.linear(slots, taps.squeeze(1)).transpose(-1, -2)
+    image = slots.contiguous().flatten(0, -4).permute(0, 3, 1, 2)
+    out = F.conv2d(
+        image, taps.transpose(1, 2).contiguous().unsqueeze(-1), None,
+        (window.stride, 1), (window.padding, 0), (window.dilation, 1),
+    )  # fmt: skip
+    return out.permute(0, 2, 1, 3).unflatten(0, shape[:-3])
+
+
+def joint_maps(x: Tensor, maps: Tensor, diagonal: Tensor) -> Tensor:
+    """All scales of a joint as one map of its own."""
+    own = diagonal @ maps.unflatten(0, (diagonal.size(1), -1)).flatten(1)
+    own = own.view(diagonal.size(0), -1, maps.size(1))
+    return torch.einsum('...vc,voc->...vo', x, own)
+
+
+def collapse(
+    h: Tensor,
+    own: Tensor | None,
+    bias: Tensor | None,
+    gamma: Tensor,
+    beta: Tensor,
+    weight: Tensor,
+    shift: Tensor | None,
+    mean: Tensor | None,
+    variance: Tensor | None,
+    eps: float,
+    window: Window | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A normalisation, a ReLU and one product."""
+    h = h if own is None or window is None else combine(h, own, window)
+    lead, (num_joints, tau, channels) = h.shape[:-3], h.shape[-3:]
+    # [frames, C, tau V].
+    h = h.permute(*range(len(lead)), -1, -2, -3).reshape(-1, channels, tau * num_joints)
+    y, mean, variance = _normalised(h, bias, gamma, beta, eps, mean, variance)
+    y = y.relu_().view(-1, channels * tau, num_joints)
+    out = _map_channels(y, _interleaved(weight.t(), tau, channels).t())
+    out = out.transpose(1, 2)
+    out = out if shift is None else out + shift.to(out.dtype)
+    return out.unflatten(0, lead), mean, variance
+
+
+def ms_tcn(
+    x: Tensor,
+    maps: Tensor,
+    bias: Tensor,
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor],
+    last: Tensor,
+    gammas: Sequence[Tensor],
+    betas: Sequence[Tensor],
+    eps: Sequence[float],
+    stride: int,
+    dilations: Sequence[int],
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """One product for all branches, a convolution for each, one norm for all."""
+    y = F.linear(x, maps).permute(0, 3, 1, 2)
+    y, mean, variance = _normalised(y, bias, gammas[0], betas[0], eps[0])
+    *dilated, highest = y.relu_().split(weights[0].size(0), 1)
+    branches = []
+    for branch, kernel, b, d in zip(dilated, weights, biases, dilations, strict=True):
+        padding = d * (kernel.size(2) // 2), 0
+        branches.append(F.conv2d(branch, kernel, b, (stride, 1), padding, (d, 1)))
+    branches.append(F.max_pool2d(highest, (3, 1), (stride, 1), (1, 0)))
+    out = torch.cat([*branches, last.permute(0, 3, 1, 2)], 1)
+    out, end_mean, end_variance = _normalised(out, None, gammas[1], betas[1], eps[1])
+    return out.permute(0, 2, 3, 1), mean, variance, end_mean, end_variance
+
+
+def _map_channels(x: Tensor, maps: Tensor) -> Tensor:
+    """``[*, C, V]`` to ``[frames, C', V]``, by ``[C', C]``."""
+    return F.conv1d(x.flatten(0, -3).contiguous(), maps.contiguous().unsqueeze(-1))
+
+
+def _interleaved(maps: Tensor, first: int, second: int = -1) -> Tensor:
+    """Rows ``(i, j)`` in the order ``(j, i)``."""
+    return maps.unflatten(0, (first, second)).transpose(0, 1).flatten(0, 1)
+
+
+def _normalised(
+    h: Tensor,
+    bias: Tensor | None,
+    gamma: Tensor,
+    beta: Tensor,
+    eps: float,
+    mean: Tensor | None = None,
+    variance: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Batch normalisation of ``h + bias`` along dimension 1, and the statistics that it
+    is by."""
+    if mean is not None and variance is not None:
+        if bias is not None:
+            beta = beta + bias * gamma * (variance + eps).rsqrt()
+        return F.batch_norm(h, mean, variance, gamma, beta, eps=eps), mean, variance
+    # A bias moves the mean, which is subtracted: its gradient is zero.
+    beta = beta if bias is None else beta + 0 * bias
+    y, mean, rstd = torch.native_batch_norm(h, gamma, beta, None, None, True, 0.0, eps)
+    mean = mean if bias is None else mean + bias
+    return y, mean.detach(), (rstd.pow(-2) - eps).detach()
