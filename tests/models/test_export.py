@@ -147,9 +147,14 @@ def test_onnx(residual, fused, to_onnx):
 
 
 @slow
-@pytest.mark.parametrize('fused', [False, True], ids=['plain', 'fused'])
 @pytest.mark.parametrize(
-    'name', ['official_ntu60', 'mmaction2_ntu60_3d', 'mmaction2_ntu60_2d_coco']
+    ('name', 'fused'),
+    [
+        ('official_ntu60', False),
+        ('official_ntu60', True),
+        ('mmaction2_ntu60_3d', True),
+        ('mmaction2_ntu60_2d_coco', False),
+    ],
 )
 def test_published_weights(name, fused, to_onnx):
     model = MSG3D.from_checkpoint(rule.state_dict(rule.load(name))).eval()

@@ -2,7 +2,6 @@ from copy import deepcopy
 
 import pytest
 import torch
-from torch._dynamo.testing import CompileCounterWithBackend
 from torch.nn.functional import cross_entropy
 
 from pyg_msg3d import MSG3D, Skeleton
@@ -183,24 +182,6 @@ def test_compiles_whole(training):
     for mine, theirs in zip(model.parameters(), twin.parameters(), strict=True):
         error = (mine.grad - theirs.grad).norm()
         assert error <= 1e-2 * theirs.grad.norm() + 1e-4
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('residual', ['dense', 'tied', None])
-def test_compiles_twice_at_most(residual):
-    """Forward and backward in training, as one graph: the first batch, and once more
-    for the first of another size, which is taken for any size then."""
-    model = small(residual=residual)
-    # On CPUs, torch takes another convolution for fewer than 16 skeletons.
-    x = torch.randn(12, 2, 9, 4, 3)
-    assert torch._dynamo.explain(model)(x).graph_break_count == 0
-    torch._dynamo.reset()
-    counter = CompileCounterWithBackend('aot_eager')
-    compiled = torch.compile(model, fullgraph=True, backend=counter)
-    for clips in (8, 9, 12, 10):
-        compiled(x[:clips]).sum().backward()
-    assert counter.frame_count == 2
-    torch.testing.assert_close(compiled(x), model(x), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize('residual', ['dense', 'tied', None])
