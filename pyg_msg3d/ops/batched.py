@@ -15,13 +15,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pyg_msg3d.graph import ScaleGraph
-from pyg_msg3d.ops.window import Window, combine
+from pyg_msg3d.ops import frames
+from pyg_msg3d.ops.fused_collapse import fused_collapse, takes
+from pyg_msg3d.ops.window import Window
 
 
 def scale_sum(
     x: Tensor, maps: Tensor | None, graph: ScaleGraph, window: Window | None = None
 ) -> Tensor:
     """Of a full matrix: the K slots of each joint, once per frame, then their sums."""
+    if window is None and maps is not None and frames.takes(x, graph):
+        return frames.frames(x, maps, graph)
     k, shape = graph.num_scales, x.shape
     num_joints = graph.num_sources // (window.size if window else 1)
     slots = x.transpose(-1, -2)
@@ -63,16 +67,21 @@ def collapse(
     window: Window | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """A normalisation, a ReLU and one product."""
-    h = h if own is None or window is None else combine(h, own, window)
-    lead, (num_joints, tau, channels) = h.shape[:-3], h.shape[-3:]
-    # [frames, C, tau V].
-    h = h.permute(*range(len(lead)), -1, -2, -3).reshape(-1, channels, tau * num_joints)
+    if own is None or window is None:
+        h = h.transpose(-2, -3)
+    else:
+        h = h.unsqueeze(-3) + torch.stack(window.slices(own), dim=-3)
+    lead, (tau, num_joints, channels) = h.shape[:-3], h.shape[-3:]
+    if takes(h):
+        h = h.flatten(-3, -2).flatten(0, -4)
+        given = bias, gamma, beta, weight, shift, mean, variance, eps, tau
+        out, mean, variance = fused_collapse(h, *given)
+        return out.unflatten(0, lead[:-1]), mean, variance
+    h = h.flatten(-3, -2).transpose(-1, -2).flatten(0, -3).contiguous()
     y, mean, variance = _normalised(h, bias, gamma, beta, eps, mean, variance)
     y = y.relu_().view(-1, channels * tau, num_joints)
-    out = _map_channels(y, _interleaved(weight.t(), tau, channels).t())
-    out = out.transpose(1, 2)
-    out = out if shift is None else out + shift.to(out.dtype)
-    return out.unflatten(0, lead), mean, variance
+    out = _map_channels(y, _interleaved(weight.t(), tau).t(), shift)
+    return out.transpose(1, 2).unflatten(0, lead), mean, variance
 
 
 def ms_tcn(
@@ -102,14 +111,15 @@ def ms_tcn(
     return out.permute(0, 2, 3, 1), mean, variance, end_mean, end_variance
 
 
-def _map_channels(x: Tensor, maps: Tensor) -> Tensor:
+def _map_channels(x: Tensor, maps: Tensor, shift: Tensor | None = None) -> Tensor:
     """``[*, C, V]`` to ``[frames, C', V]``, by ``[C', C]``."""
-    return F.conv1d(x.flatten(0, -3).contiguous(), maps.contiguous().unsqueeze(-1))
+    x, maps = x.flatten(0, -3).contiguous(), maps.contiguous().unsqueeze(-1)
+    return F.conv1d(x, maps, shift)
 
 
-def _interleaved(maps: Tensor, first: int, second: int = -1) -> Tensor:
+def _interleaved(maps: Tensor, first: int) -> Tensor:
     """Rows ``(i, j)`` in the order ``(j, i)``."""
-    return maps.unflatten(0, (first, second)).transpose(0, 1).flatten(0, 1)
+    return maps.unflatten(0, (first, -1)).transpose(0, 1).flatten(0, 1)
 
 
 def _normalised(

@@ -36,6 +36,8 @@ class Operator:
             many ``backward``, given the arguments.
         lowered (sequence of str): The arguments that autocast lowers.
         keeps (slice): The results that ``backward`` gets as ``kept``.
+        keeps_layout (bool): The gradient to the first argument lies in memory as it
+            does, dense in any order; all others are contiguous.
         batched (callable, optional): The same for a whole batch at once, in operators
             of torch, see :mod:`~pyg_msg3d.ops.batched`.
     """
@@ -50,11 +52,12 @@ class Operator:
         work: Callable[[Any], tuple[float, float]],
         lowered: Sequence[str],
         keeps: slice = slice(0),
+        keeps_layout: bool = False,
         batched: Callable[[Any], Any] | None = None,
     ) -> None:
         self.given, self.forward, self.backward = given, forward, backward
         self.reference, self.batched = reference, batched
-        self.lowered, self.keeps = lowered, keeps
+        self.lowered, self.keeps, self.keeps_layout = lowered, keeps, keeps_layout
         arguments, returns = _schema(given, forward)
         self.is_single = not returns.startswith('(')
         #: For each argument 1 where it is a tensor, 2 where it is a list of them.
@@ -114,10 +117,13 @@ class Operator:
 
     def _fake_backward(self, grad: Tensor, kept: list, *rest: Any) -> list[Tensor]:
         *args, needed = rest
-        return [
+        found = [
             _new(leaf) if leaf is not None and need else grad.new_empty(0)
             for leaf, need in zip(self._leaves(args), needed, strict=True)
         ]
+        if self.keeps_layout and needed[0]:
+            found[0] = torch.empty_like(args[0])
+        return found
 
     # Autograd ---------------------------------------------------------------------
 
@@ -174,9 +180,11 @@ class Operator:
         found = list(self.backward(grad, kept, self.given(*args), needed))
         found += [None] * (len(needed) - len(found))
         return [
-            grad.new_empty(0) if to_leaf is None or not need else to_leaf.contiguous()
-            for to_leaf, need in zip(found, needed, strict=True)
-        ]
+            grad.new_empty(0) if to_leaf is None or not need
+            else to_leaf if i == 0 and self.keeps_layout
+            else to_leaf.contiguous()
+            for i, (to_leaf, need) in enumerate(zip(found, needed, strict=True))
+        ]  # fmt: skip
 
     # Autocast ---------------------------------------------------------------------
 

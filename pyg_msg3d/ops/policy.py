@@ -153,6 +153,10 @@ def backend(device: torch.device, num_edges: int, num_entries: int) -> str:
     return 'triton' if kind == 'cuda' else 'csr'
 
 
+#: Joints up to which a frame is held by one program of a GPU's kernels.
+MOST_JOINTS = 64
+
+
 def _kind(device: torch.device) -> str:
     """What rules are by. On no device all is as on a GPU, so that it can be counted."""
     return 'cuda' if device.type == 'meta' else device.type

@@ -61,7 +61,10 @@ def why_not(backend: str, x: Tensor) -> str | None:
     if backend == 'triton':
         if find_spec('triton') is None:
             return 'the package triton is not installed'
-        if not x.is_cuda and os.environ.get('TRITON_INTERPRET') != '1':
+        if (
+            x.device.type not in ('cuda', 'meta')
+            and os.environ.get('TRITON_INTERPRET') != '1'
+        ):
             return (
                 f'Triton compiles for GPUs, and the features are on {x.device} (with '
                 f'TRITON_INTERPRET=1 in the environment it runs there, slowly, for '

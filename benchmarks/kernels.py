@@ -1,0 +1,153 @@
+"""What each Triton kernel takes of a GPU, compiled ahead: no GPU is needed.
+
+    python benchmarks/kernels.py
+    python benchmarks/kernels.py --archs 90 --brief
+
+Registers and spilled bytes per thread are those that the assembler reports, shared
+memory is per program. A chip has 255 registers for a thread; shared memory for a
+program is 163 kB on sm_80 (A100) and 227 kB on sm_90 (H100) and sm_100.
+"""
+
+import argparse
+import csv
+import inspect
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from triton.backends.compiler import GPUTarget
+from triton.backends.nvidia.compiler import get_ptxas
+from triton.compiler import ASTSource
+
+from pyg_msg3d.ops.kernels import triton as sparse
+from pyg_msg3d.ops.kernels import triton_collapse as windows
+from pyg_msg3d.ops.kernels import triton_frames as frames
+
+OUTPUT = Path(__file__).with_name('kernels.csv')
+DTYPES = {'bf16': torch.bfloat16, 'fp32': torch.float32}
+SHARED = {80: 163 << 10, 90: 227 << 10, 100: 227 << 10}
+# Arguments that are float32, and indices, whatever the features are.
+_WIDE = ('scale', 'offset', 'shift', 'mean', 'rstd', 'slope', 'line')
+_INDICES = ('pointer', 'row', 'column')
+_FEATURES = ('x', 'h', 'grad', 'value', 'weight', 'maps', 'adjacency')
+_SUMS = ('gradient_kernel', 'moments_kernel')
+
+Case = tuple[str, Any, str, dict[str, Any]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--archs', type=int, nargs='+', default=list(SHARED))
+    parser.add_argument('--brief', action='store_true', help='one size of each kernel')
+    parser.add_argument('--output', type=Path, default=OUTPUT)
+    args = parser.parse_args()
+    rows = []
+    for arch in args.archs:
+        seen = set()
+        for size, kernel, dtype, constants in cases():
+            if args.brief and (kernel, dtype) in seen:
+                continue
+            seen.add((kernel, dtype))
+            rows.append(build(arch, size, kernel, dtype, constants))
+            print(*rows[-1].values(), flush=True)
+    with args.output.open('w', newline='') as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(rows)
+    bad = [
+        row for row in rows
+        if row['spilled'] or row['shared'] > SHARED.get(row['arch'], 1 << 30)
+    ]  # fmt: skip
+    sys.exit(f'{len(bad)} of {len(rows)} do not fit' if bad else 0)
+
+
+def cases() -> Iterator[Case]:
+    """A size in words, a kernel, the type of the features, and its constants."""
+    for dtype, torch_dtype in DTYPES.items():
+        like = torch.empty(0, dtype=torch_dtype)
+        for joints in ((25, 25), (17, 17), (50, 25), (25, 50)):
+            for channels in ((96, 96), (3, 96), (192, 384)):
+                size = 'joints {} to {}, channels {} to {}'.format(*joints, *channels)
+                sizes = *joints, *channels
+                yield size, frames.sum_kernel, dtype, frames.blocks(like, sizes, False)
+                for kernel in (
+                    frames.maps_gradient_kernel, frames.adjacency_gradient_kernel,
+                ):  # fmt: skip
+                    yield size, kernel, dtype, frames.blocks(like, sizes)
+        for tau, channels, outputs in ((3, 96, 96), (5, 192, 384)):
+            shape = 2, 8, tau * 25, channels
+            sums = windows.Windows(
+                torch.empty(shape, dtype=torch_dtype, device='meta'), tau
+            )
+            size = f'{tau} frames, channels {channels} to {outputs}'
+            constants = {**sums.blocks(outputs), 'has_shift': True}
+            for name in (
+                'moments', 'collapse', 'norm_gradient', 'weight_gradient',
+                'sums_gradient',
+            ):  # fmt: skip
+                yield size, getattr(windows, f'{name}_kernel'), dtype, constants
+        for kernel in (sparse.product_kernel, sparse.weight_gradient_kernel):
+            constants = {
+                'accumulator': tl.float32,
+                'block_edges': sparse.BLOCK_EDGES,
+                'block_channels': sparse.BLOCK_CHANNELS,
+            }
+            yield 'any', kernel, dtype, constants
+
+
+def build(
+    arch: int, size: str, kernel: Any, dtype: str, constants: dict[str, Any]
+) -> dict[str, Any]:
+    """Compiles and assembles a kernel for a chip."""
+    options = {k: v for k, v in constants.items() if k.startswith('num_')}
+    constants = {k: v for k, v in constants.items() if k in kernel.arg_names}
+    name = kernel.__name__
+    module = kernel.__module__.split('.')[-1]
+    signature = {}
+    for argument in kernel.arg_names:
+        if argument in constants:
+            signature[argument] = 'constexpr'
+        elif argument in _INDICES:
+            signature[argument] = '*i64'
+        elif argument in _WIDE or (argument == 'out' and name.endswith(_SUMS)):
+            wide = not name.startswith('sums_gradient')
+            signature[argument] = '*fp32' if wide or argument != 'out' else f'*{dtype}'
+        elif argument in (*_FEATURES, 'out'):
+            signature[argument] = f'*{dtype}'
+        else:
+            signature[argument] = 'i32'
+    source = ASTSource(kernel, signature, constexprs=constants)
+    target = GPUTarget('cuda', arch, 32)
+    compiled = triton.compile(source, target=target, options=options)
+    assert compiled.asm['cubin']
+    # Of earlier Tritons the assembler is one for all.
+    ptxas = get_ptxas(*[arch][: len(inspect.signature(get_ptxas).parameters)]).path
+    with tempfile.NamedTemporaryFile('w', suffix='.ptx') as file:
+        file.write(compiled.asm['ptx'])
+        file.flush()
+        chip = f'sm_{arch}a' if arch >= 90 else f'sm_{arch}'
+        command = [ptxas, '-v', '--gpu-name', chip, file.name, '-o', '/dev/null']
+        told = subprocess.run(command, capture_output=True, text=True, check=True)
+    return {
+        'arch': arch,
+        'kernel': f'{module}.{name}',
+        'features': dtype,
+        'size': size,
+        'registers': int(re.findall(r'Used (\d+) registers', told.stderr)[0]),
+        'spilled': sum(map(int, re.findall(r'(\d+) bytes spill', told.stderr))),
+        'shared': compiled.metadata.shared,
+        'warps': compiled.metadata.num_warps,
+    }
+
+
+if __name__ == '__main__':
+    main()

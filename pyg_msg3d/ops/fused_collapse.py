@@ -1,0 +1,128 @@
+"""The collapse of windows, by kernels for GPUs."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from pyg_msg3d.ops import reference
+from pyg_msg3d.ops.kernels import packages
+from pyg_msg3d.ops.operator import Operator
+
+
+def takes(h: Tensor) -> bool:
+    """Whether there is a kernel for it here."""
+    narrow = h.dtype in (torch.float32, torch.bfloat16, torch.float16)
+    return narrow and packages.why_not('triton', h) is None
+
+
+def fused_collapse(
+    h: Tensor,
+    bias: Tensor | None,
+    gamma: Tensor,
+    beta: Tensor,
+    weight: Tensor,
+    shift: Tensor | None,
+    mean: Tensor | None,
+    variance: Tensor | None,
+    eps: float,
+    tau: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    r"""Equation and results are those of :func:`pyg_msg3d.ops.reference.collapse`, and
+    so are the arguments but for :math:`\mathbf{h}`, which is
+    :math:`(B, T', \tau V, C)`, frame by frame, in memory in any order."""
+    return _collapse(h, bias, gamma, beta, weight, shift, mean, variance, eps, tau)
+
+
+class _Given(NamedTuple):
+    h: Tensor
+    bias: Tensor | None
+    gamma: Tensor
+    beta: Tensor
+    weight: Tensor
+    shift: Tensor | None
+    mean: Tensor | None
+    variance: Tensor | None
+    eps: float
+    tau: int
+
+    @property
+    def windows(self) -> Any:
+        from pyg_msg3d.ops.kernels import triton_collapse as kernels
+
+        return kernels.Windows(self.h, self.tau)
+
+    @property
+    def phi(self) -> Tensor:
+        return self.weight.to(self.h.dtype).contiguous()
+
+    def affine(
+        self, mean: Tensor, variance: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Scale and offset of the sums, their mean, and one over their standard
+        deviation, given the moments with the bias."""
+        mean = mean.float() if self.bias is None else mean.float() - self.bias.float()
+        rstd = (variance.float() + self.eps).rsqrt()
+        scale = self.gamma.float() * rstd
+        return scale, self.beta.float() - mean * scale, mean, rstd
+
+
+def _forward(given: _Given) -> tuple[Tensor, Tensor, Tensor]:
+    windows, mean, variance = given.windows, given.mean, given.variance
+    if mean is None or variance is None:
+        mean, variance = windows.moments()
+        mean = mean if given.bias is None else mean + given.bias
+    scale, offset, *_ = given.affine(mean, variance)
+    out = windows.collapse(given.phi, scale, offset, given.shift)
+    # No result may be an argument.
+    return out, mean.clone(), variance.clone()
+
+
+def _backward(
+    grad: Tensor, kept: list[Tensor], given: _Given, needed: list[bool]
+) -> list[Tensor | None]:
+    windows, phi = given.windows, given.phi
+    scale, offset, mean, rstd = norm = given.affine(*kept)
+    to_gamma, to_beta = windows.to_norm(grad, phi, norm)
+    to_weight = windows.to_weight(grad, phi, scale, offset)
+    # What comes through mean and variance.
+    to_mean, to_variance = -to_beta * scale, -to_gamma * scale * rstd / 2
+    slope, line, to_bias = torch.zeros_like(scale), torch.zeros_like(scale), -to_mean
+    if given.mean is None:
+        count = windows.num_rows * given.tau
+        slope = -scale * rstd * to_gamma / count
+        line = to_mean / count - mean * slope
+        to_bias = torch.zeros_like(to_beta)
+    to_h = windows.to_sums(grad, phi, (scale, offset, slope, line))
+    to_shift = grad.sum((0, 1, 2)) if needed[5] else None
+    found = [
+        to_h,
+        to_bias,
+        to_gamma,
+        to_beta,
+        to_weight,
+        to_shift,
+        to_mean,
+        to_variance,
+    ]
+    return [
+        None if one is None or leaf is None else one.to(leaf.dtype)
+        for one, leaf in zip(found, given[:8], strict=True)
+    ]
+
+
+def _by_definition(given: _Given) -> tuple[Tensor, Tensor, Tensor]:
+    h = given.h.unflatten(2, (given.tau, -1)).transpose(2, 3)
+    return reference.collapse(h, None, *given[1:-1])
+
+
+def _work(given: _Given) -> tuple[float, float]:
+    work = 2 * given.h[..., 0].numel() * given.h.size(3) * given.weight.size(0)
+    # Twice to the sums, once to the weights.
+    return work, 3 * work
+
+
+_collapse = Operator(
+    'fused_collapse', _Given, _forward, _backward, _by_definition, _work,
+    lowered=('h', 'weight'), keeps=slice(1, None), keeps_layout=True,
+)  # fmt: skip
