@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from pyg_msg3d.graph import ScaleGraph
-from pyg_msg3d.ops import reference
-from pyg_msg3d.ops.kernels import packages
+from pyg_msg3d.ops import reference, trust
 from pyg_msg3d.ops.operator import Operator
 from pyg_msg3d.ops.policy import MOST_JOINTS
 
@@ -15,8 +14,7 @@ from pyg_msg3d.ops.policy import MOST_JOINTS
 def takes(x: Tensor, graph: ScaleGraph) -> bool:
     """Whether there is a kernel for it here."""
     most = max(graph.num_sources, graph.num_targets)
-    narrow = x.dtype in (torch.float32, torch.bfloat16, torch.float16)
-    return narrow and most <= MOST_JOINTS and packages.why_not('triton', x) is None
+    return most <= MOST_JOINTS and trust.has_kernels('frames', x)
 
 
 def frames(x: Tensor, maps: Tensor, graph: ScaleGraph) -> Tensor:
@@ -78,4 +76,10 @@ def _work(given: _Given) -> tuple[float, float]:
 _frames = Operator(
     'frames', _Given, _forward, _backward, _by_definition, _work,
     lowered=('x', 'maps', 'weight'),
+)  # fmt: skip
+trust.register(
+    'frames', _frames,
+    lambda: (
+        torch.randn(9, 25, 20), torch.randn(60, 20), torch.randn(25, 50), [25, 25, 2],
+    ),
 )  # fmt: skip

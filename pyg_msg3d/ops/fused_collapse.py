@@ -5,15 +5,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from pyg_msg3d.ops import reference
-from pyg_msg3d.ops.kernels import packages
+from pyg_msg3d.ops import reference, trust
 from pyg_msg3d.ops.operator import Operator
 
 
 def takes(h: Tensor) -> bool:
     """Whether there is a kernel for it here."""
-    narrow = h.dtype in (torch.float32, torch.bfloat16, torch.float16)
-    return narrow and packages.why_not('triton', h) is None
+    return trust.has_kernels('collapse', h)
 
 
 def fused_collapse(
@@ -125,4 +123,12 @@ def _work(given: _Given) -> tuple[float, float]:
 _collapse = Operator(
     'fused_collapse', _Given, _forward, _backward, _by_definition, _work,
     lowered=('h', 'weight'), keeps=slice(1, None), keeps_layout=True,
+)  # fmt: skip
+trust.register(
+    'collapse', _collapse,
+    lambda: (
+        torch.randn(2, 3, 75, 20), None, torch.rand(20) + 0.5, torch.randn(20),
+        torch.randn(40, 60), torch.randn(40), torch.randn(20), torch.rand(20) + 0.5,
+        1e-5, 3,
+    ),
 )  # fmt: skip

@@ -7,7 +7,7 @@ import torch
 from problems import DTYPES, K
 
 from pyg_msg3d.graph import ScaleGraph
-from pyg_msg3d.ops import Window, collapse, policy, reference, scale_sum, use
+from pyg_msg3d.ops import Window, collapse, policy, reference, scale_sum, trust, use
 
 pytestmark = [
     pytest.mark.usefixtures('triton'),
@@ -126,3 +126,64 @@ def test_layouts_of_sums():
     assert seen == [view.stride()]
     wide, mine = torch.var_mean(h, (0, 2, 3), correction=0)
     torch.testing.assert_close((mean, variance), (mine, wide))
+
+
+@pytest.fixture
+def unknown(monkeypatch):
+    """As in a process that has used no kernel."""
+    monkeypatch.setattr(trust, '_FOUND', {})
+
+
+def wrong(x, maps, adjacency):
+    return x.new_zeros(x.size(0), adjacency.size(1), maps.size(1))
+
+
+def broken(x, maps, adjacency):
+    raise RuntimeError('no such chip')
+
+
+def summed():
+    x, maps, matrix = leaf(5, 4, 3), leaf(K * 6, 3), leaf(4, 4 * K)
+    with use('batched'):
+        out = scale_sum(x, maps, graph(matrix, 4))
+    with use('reference'):
+        torch.testing.assert_close(out, scale_sum(x, maps, graph(matrix, 4)))
+
+
+def test_kernels_are_tried_once(unknown, monkeypatch):
+    tried = []
+    operator, example = trust._EXAMPLES['frames']
+    monkeypatch.setitem(
+        trust._EXAMPLES, 'frames', (operator, lambda: tried.append(1) or example())
+    )
+    summed()
+    summed()
+    assert tried == [1]
+    assert list(trust._FOUND.values()) == [True]
+
+
+@pytest.mark.parametrize(
+    ('kernel', 'reason'),
+    [(wrong, 'differ from the definition by'), (broken, 'RuntimeError: no such chip')],
+)
+def test_what_is_wrong_is_not_used(unknown, monkeypatch, kernel, reason):
+    from pyg_msg3d.ops.kernels import triton_frames
+
+    monkeypatch.setattr(triton_frames, 'scale_sum', kernel)
+    with pytest.warns(UserWarning, match=f"'frames' are not used on cpu.*{reason}"):
+        summed()
+    summed()  # And says so once.
+
+
+def test_the_environment_decides(unknown, monkeypatch):
+    from pyg_msg3d.ops.kernels import triton_frames
+
+    monkeypatch.setattr(triton_frames, 'scale_sum', broken)
+    monkeypatch.setenv('PYG_MSG3D_KERNELS', 'off')
+    summed()
+    monkeypatch.setenv('PYG_MSG3D_KERNELS', 'on')
+    with pytest.raises(RuntimeError, match='no such chip'):
+        summed()
+    monkeypatch.setenv('PYG_MSG3D_KERNELS', 'yes')
+    with pytest.raises(ValueError, match="one of off, on, check .got 'yes'"):
+        summed()
