@@ -34,10 +34,11 @@ OUTPUT = Path(__file__).with_name('kernels.csv')
 DTYPES = {'bf16': torch.bfloat16, 'fp32': torch.float32}
 SHARED = {80: 163 << 10, 90: 227 << 10, 100: 227 << 10}
 # Arguments that are float32, and indices, whatever the features are.
-_WIDE = ('scale', 'offset', 'shift', 'mean', 'rstd', 'slope', 'line')
+_WIDE = ('affine', 'line', 'parts', 'moments', 'to_gamma', 'to_beta')
+_WIDE += ('mean', 'variance', 'bias', 'gamma', 'beta', 'shift')
 _INDICES = ('pointer', 'row', 'column')
 _FEATURES = ('x', 'h', 'grad', 'value', 'weight', 'maps', 'adjacency')
-_SUMS = ('gradient_kernel', 'moments_kernel')
+_SUMS = ('gradient_kernel', 'moments_kernel', 'affine_kernel')
 
 Case = tuple[str, Any, str, dict[str, Any]]
 
@@ -89,10 +90,11 @@ def cases() -> Iterator[Case]:
                 torch.empty(shape, dtype=torch_dtype, device='meta'), tau
             )
             size = f'{tau} frames, channels {channels} to {outputs}'
-            constants = {**sums.blocks(outputs), 'has_shift': True}
+            constants = {**sums.blocks(outputs), 'has_shift': True, 'of_batch': True}
+            constants |= {'has_moments': False, 'has_bias': True}
             for name in (
-                'moments', 'collapse', 'norm_gradient', 'weight_gradient',
-                'sums_gradient',
+                'moments', 'affine', 'collapse', 'norm_gradient', 'line',
+                'weight_gradient', 'sums_gradient',
             ):  # fmt: skip
                 yield size, getattr(windows, f'{name}_kernel'), dtype, constants
         for kernel in (sparse.product_kernel, sparse.weight_gradient_kernel):
@@ -124,7 +126,7 @@ def build(
         elif argument in (*_FEATURES, 'out'):
             signature[argument] = f'*{dtype}'
         else:
-            signature[argument] = 'i32'
+            signature[argument] = 'fp32' if argument == 'eps' else 'i32'
     source = ASTSource(kernel, signature, constexprs=constants)
     target = GPUTarget('cuda', arch, 32)
     compiled = triton.compile(source, target=target, options=options)

@@ -54,55 +54,38 @@ class _Given(NamedTuple):
     def phi(self) -> Tensor:
         return self.weight.to(self.h.dtype).contiguous()
 
-    def affine(
-        self, mean: Tensor, variance: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Scale and offset of the sums, their mean, and one over their standard
-        deviation, given the moments with the bias."""
-        mean = mean.float() if self.bias is None else mean.float() - self.bias.float()
-        rstd = (variance.float() + self.eps).rsqrt()
-        scale = self.gamma.float() * rstd
-        return scale, self.beta.float() - mean * scale, mean, rstd
-
 
 def _forward(given: _Given) -> tuple[Tensor, Tensor, Tensor]:
-    windows, mean, variance = given.windows, given.mean, given.variance
-    if mean is None or variance is None:
-        mean, variance = windows.moments()
-        mean = mean if given.bias is None else mean + given.bias
-    scale, offset, *_ = given.affine(mean, variance)
-    out = windows.collapse(given.phi, scale, offset, given.shift)
-    # No result may be an argument.
-    return out, mean.clone(), variance.clone()
+    windows, moments = given.windows, (given.mean, given.variance)
+    affine, mean, variance = windows.affine(
+        given.bias, given.gamma, given.beta, given.eps, *moments
+    )
+    out = windows.collapse(given.phi, affine, given.shift)
+    if given.mean is not None:
+        # No result may be an argument.
+        mean, variance = mean.clone(), variance.clone()
+    return out, mean, variance
 
 
 def _backward(
     grad: Tensor, kept: list[Tensor], given: _Given, needed: list[bool]
 ) -> list[Tensor | None]:
-    windows, phi = given.windows, given.phi
-    scale, offset, mean, rstd = norm = given.affine(*kept)
-    to_gamma, to_beta = windows.to_norm(grad, phi, norm)
-    to_weight = windows.to_weight(grad, phi, scale, offset)
-    # What comes through mean and variance.
-    to_mean, to_variance = -to_beta * scale, -to_gamma * scale * rstd / 2
-    slope, line, to_bias = torch.zeros_like(scale), torch.zeros_like(scale), -to_mean
-    if given.mean is None:
-        count = windows.num_rows * given.tau
-        slope = -scale * rstd * to_gamma / count
-        line = to_mean / count - mean * slope
+    windows, phi, of_batch = given.windows, given.phi, given.mean is None
+    affine, *_ = windows.affine(given.bias, given.gamma, given.beta, given.eps, *kept)
+    to_gamma, to_beta, line = windows.to_norm(grad, phi, affine, of_batch)
+    to_weight = windows.to_weight(grad, phi, affine)
+    to_h = windows.to_sums(grad, phi, affine, line)
+    to_bias = to_mean = to_variance = None
+    if of_batch:
+        # Which moves the mean that is subtracted.
         to_bias = torch.zeros_like(to_beta)
-    to_h = windows.to_sums(grad, phi, (scale, offset, slope, line))
+    elif any((needed[1], needed[6], needed[7])):
+        scale, _, _, rstd = affine
+        to_bias, to_mean = to_beta * scale, -to_beta * scale
+        to_variance = -to_gamma * scale * rstd / 2
     to_shift = grad.sum((0, 1, 2)) if needed[5] else None
-    found = [
-        to_h,
-        to_bias,
-        to_gamma,
-        to_beta,
-        to_weight,
-        to_shift,
-        to_mean,
-        to_variance,
-    ]
+    found = [to_h, to_bias, to_gamma, to_beta, to_weight, to_shift]
+    found += [to_mean, to_variance]
     return [
         None if one is None or leaf is None else one.to(leaf.dtype)
         for one, leaf in zip(found, given[:8], strict=True)

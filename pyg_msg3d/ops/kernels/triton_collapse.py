@@ -85,8 +85,78 @@ def moments_kernel(
 
 
 @triton.jit
+def affine_kernel(
+    moments, mean, variance, bias, gamma, beta, out, channels, splits, eps,
+    has_moments: tl.constexpr, has_bias: tl.constexpr, block_columns: tl.constexpr,
+):  # fmt: skip
+    """Scale and offset of the sums, their mean, and one over their standard deviation,
+    by some moments with the bias; or by parts of those without, which are put together
+    there."""
+    channel = tl.program_id(0) * block_columns + tl.arange(0, block_columns)
+    inside = channel < channels
+    shift = tl.zeros([block_columns], dtype=tl.float32)
+    if has_bias:
+        shift += tl.load(bias + channel, mask=inside, other=0).to(tl.float32)
+    if has_moments:
+        center = tl.load(mean + channel, mask=inside, other=0).to(tl.float32) - shift
+        spread = tl.load(variance + channel, mask=inside, other=1).to(tl.float32)
+    else:
+        count = tl.zeros([block_columns], dtype=tl.float32)
+        center = tl.zeros([block_columns], dtype=tl.float32)
+        spread = tl.zeros([block_columns], dtype=tl.float32)
+        for split in range(splits):
+            place = moments + split * 3 * channels + channel
+            more = tl.load(place, mask=inside, other=1)
+            apart = tl.load(place + channels, mask=inside, other=0) - center
+            total = count + more
+            spread += tl.load(place + 2 * channels, mask=inside, other=0)
+            spread += apart * apart * count * more / total
+            center += apart * more / total
+            count = total
+        spread = spread / count
+        tl.store(mean + channel, center + shift, mask=inside)
+        tl.store(variance + channel, spread, mask=inside)
+    rstd = 1 / tl.sqrt(spread + eps)
+    scale = tl.load(gamma + channel, mask=inside, other=0).to(tl.float32) * rstd
+    offset = tl.load(beta + channel, mask=inside, other=0).to(tl.float32)
+    tl.store(out + channel, scale, mask=inside)
+    tl.store(out + channels + channel, offset - center * scale, mask=inside)
+    tl.store(out + 2 * channels + channel, center, mask=inside)
+    tl.store(out + 3 * channels + channel, rstd, mask=inside)
+
+
+@triton.jit
+def line_kernel(
+    parts, affine, to_gamma, to_beta, line, channels, splits, count,
+    of_batch: tl.constexpr, block_columns: tl.constexpr,
+):  # fmt: skip
+    """The gradients to gamma and beta from their parts; and the line that comes through
+    mean and variance, where they are those of the batch: slope and offset."""
+    channel = tl.program_id(0) * block_columns + tl.arange(0, block_columns)
+    inside = channel < channels
+    by_gamma = tl.zeros([block_columns], dtype=tl.float32)
+    by_beta = tl.zeros([block_columns], dtype=tl.float32)
+    for split in range(splits):
+        place = parts + split * 2 * channels + channel
+        by_gamma += tl.load(place, mask=inside, other=0)
+        by_beta += tl.load(place + channels, mask=inside, other=0)
+    scale = tl.load(affine + channel, mask=inside, other=0)
+    center = tl.load(affine + 2 * channels + channel, mask=inside, other=0)
+    rstd = tl.load(affine + 3 * channels + channel, mask=inside, other=0)
+    slope = tl.zeros([block_columns], dtype=tl.float32)
+    offset = tl.zeros([block_columns], dtype=tl.float32)
+    if of_batch:
+        slope -= scale * rstd * by_gamma / count
+        offset -= by_beta * scale / count + center * slope
+    tl.store(to_gamma + channel, by_gamma, mask=inside)
+    tl.store(to_beta + channel, by_beta, mask=inside)
+    tl.store(line + channel, slope, mask=inside)
+    tl.store(line + channels + channel, offset, mask=inside)
+
+
+@triton.jit
 def collapse_kernel(
-    h, weight, scale, offset, shift, out, num_rows, num_windows, num_joints, tau,
+    h, weight, affine, shift, out, num_rows, num_windows, num_joints, tau,
     channels, outputs, clip_stride, window_stride, joint_stride, channel_stride,
     has_shift: tl.constexpr, precision: tl.constexpr, block_rows: tl.constexpr,
     block_columns: tl.constexpr, block_outputs: tl.constexpr,
@@ -106,8 +176,8 @@ def collapse_kernel(
             place += channel[None, :] * channel_stride
             there = (row < num_rows)[:, None] & inside[None, :]
             s = tl.load(h + place, mask=there, other=0)
-            by = tl.load(scale + channel, mask=inside, other=0)
-            more = tl.load(offset + channel, mask=inside, other=0)
+            by = tl.load(affine + channel, mask=inside, other=0)
+            more = tl.load(affine + channels + channel, mask=inside, other=0)
             y = tl.maximum(s.to(tl.float32) * by[None, :] + more[None, :], 0)
             there = inside[:, None] & (output < outputs)[None, :]
             place = output[None, :] * (tau * channels) + t * channels + channel[:, None]
@@ -122,7 +192,7 @@ def collapse_kernel(
 
 @triton.jit
 def norm_gradient_kernel(
-    h, grad, weight, scale, offset, mean, rstd, out, num_rows, num_windows, num_joints,
+    h, grad, weight, affine, out, num_rows, num_windows, num_joints,
     tau, channels, outputs, clip_stride, window_stride, joint_stride, channel_stride,
     precision: tl.constexpr, block_rows: tl.constexpr, block_columns: tl.constexpr,
     block_outputs: tl.constexpr,
@@ -135,10 +205,10 @@ def norm_gradient_kernel(
     inside = channel < channels
     # Channels beyond the last are those of the next frame.
     column = tl.where(inside, t * channels + channel, tau * channels)
-    by = tl.load(scale + channel, mask=inside, other=0)
-    more = tl.load(offset + channel, mask=inside, other=0)
-    less = tl.load(mean + channel, mask=inside, other=0)
-    over = tl.load(rstd + channel, mask=inside, other=0)
+    by = tl.load(affine + channel, mask=inside, other=0)
+    more = tl.load(affine + channels + channel, mask=inside, other=0)
+    less = tl.load(affine + 2 * channels + channel, mask=inside, other=0)
+    over = tl.load(affine + 3 * channels + channel, mask=inside, other=0)
     to_gamma = tl.zeros([block_columns], dtype=tl.float32)
     to_beta = tl.zeros([block_columns], dtype=tl.float32)
     step = tl.num_programs(1) * block_rows
@@ -165,7 +235,7 @@ def norm_gradient_kernel(
 
 @triton.jit
 def weight_gradient_kernel(
-    h, grad, scale, offset, out, num_rows, num_windows, num_joints, tau, channels,
+    h, grad, affine, out, num_rows, num_windows, num_joints, tau, channels,
     outputs, clip_stride, window_stride, joint_stride, channel_stride,
     precision: tl.constexpr, block_rows: tl.constexpr, block_columns: tl.constexpr,
     block_outputs: tl.constexpr,
@@ -177,8 +247,8 @@ def weight_gradient_kernel(
     channel = tl.program_id(0) % tiles * block_columns + tl.arange(0, block_columns)
     output = tl.program_id(1) * block_outputs + tl.arange(0, block_outputs)
     inside = channel < channels
-    by = tl.load(scale + channel, mask=inside, other=0)
-    more = tl.load(offset + channel, mask=inside, other=0)
+    by = tl.load(affine + channel, mask=inside, other=0)
+    more = tl.load(affine + channels + channel, mask=inside, other=0)
     total = tl.zeros([block_outputs, block_columns], dtype=tl.float32)
     step = tl.num_programs(2) * block_rows
     for first in range(split * block_rows, num_rows, step):
@@ -201,7 +271,7 @@ def weight_gradient_kernel(
 
 @triton.jit
 def sums_gradient_kernel(
-    h, grad, weight, scale, offset, slope, line, out, num_rows, num_windows, num_joints,
+    h, grad, weight, affine, line, out, num_rows, num_windows, num_joints,
     tau, channels, outputs, clip_stride, window_stride, joint_stride, channel_stride,
     precision: tl.constexpr, block_rows: tl.constexpr, block_columns: tl.constexpr,
     block_outputs: tl.constexpr,
@@ -225,11 +295,11 @@ def sums_gradient_kernel(
     place += channel[None, :] * channel_stride
     there = (row < num_rows)[:, None] & inside[None, :]
     s = tl.load(h + place, mask=there, other=0).to(tl.float32)
-    by = tl.load(scale + channel, mask=inside, other=0)[None, :]
-    more = tl.load(offset + channel, mask=inside, other=0)[None, :]
+    by = tl.load(affine + channel, mask=inside, other=0)[None, :]
+    more = tl.load(affine + channels + channel, mask=inside, other=0)[None, :]
     result = tl.where(s * by + more > 0, above * by, 0)
-    result += s * tl.load(slope + channel, mask=inside, other=0)[None, :]
-    result += tl.load(line + channel, mask=inside, other=0)[None, :]
+    result += s * tl.load(line + channel, mask=inside, other=0)[None, :]
+    result += tl.load(line + channels + channel, mask=inside, other=0)[None, :]
     tl.store(out + place, result.to(out.dtype.element_ty), mask=there)
 
 
@@ -268,22 +338,38 @@ class Windows:
             'num_warps': 4 if self.rows == 32 else 8,
         }
 
-    def moments(self) -> tuple[Tensor, Tensor]:
-        """Mean and variance (biased) of each channel."""
-        out = self.h.new_empty(self.splits, 3, self.channels, dtype=torch.float32)
-        moments_kernel[triton.cdiv(self.channels, self.columns), self.splits](
-            self.h, out, *self.sizes, *self.h.stride(),
-            block_rows=self.rows, block_columns=self.columns,
+    def affine(
+        self,
+        bias: Tensor | None,
+        gamma: Tensor,
+        beta: Tensor,
+        eps: float,
+        mean: Tensor | None = None,
+        variance: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Scale and offset of the sums, their mean, and one over their standard
+        deviation, ``[4, C]``; and mean and variance (biased) with the bias, which are
+        those of the batch where they are not given."""
+        like, grid = gamma.float(), (triton.cdiv(self.channels, self.columns),)
+        given = mean is not None and variance is not None
+        parts, splits = like, 1
+        if mean is None or variance is None:
+            mean, variance = torch.empty_like(like), torch.empty_like(like)
+            splits = self.splits
+            parts = like.new_empty(splits, 3, self.channels)
+            moments_kernel[grid[0], splits](
+                self.h, parts, *self.sizes, *self.h.stride(),
+                block_rows=self.rows, block_columns=self.columns,
+            )  # fmt: skip
+        table = like.new_empty(4, self.channels)
+        affine_kernel[grid](
+            parts, mean, variance, gamma if bias is None else bias, gamma, beta, table,
+            self.channels, splits, eps, has_moments=given, has_bias=bias is not None,
+            block_columns=self.columns,
         )  # fmt: skip
-        count, each, spread = out.double().unbind(1)
-        total = count.sum(0)
-        mean = (count * each).sum(0) / total
-        spread = spread + count * (each - mean).square()
-        return mean.float(), (spread.sum(0) / total).float()
+        return table, mean, variance
 
-    def collapse(
-        self, weight: Tensor, scale: Tensor, offset: Tensor, shift: Tensor | None
-    ) -> Tensor:
+    def collapse(self, weight: Tensor, affine: Tensor, shift: Tensor | None) -> Tensor:
         """``[B, W, V, C']``."""
         outputs = weight.size(0)
         num_joints = self.sizes[2]
@@ -294,43 +380,49 @@ class Windows:
             triton.cdiv(outputs, blocks['block_outputs']),
         )
         collapse_kernel[grid](
-            self.h, weight, scale, offset, scale if shift is None else shift, out,
+            self.h, weight, affine, affine if shift is None else shift, out,
             *self.sizes, outputs, *self.h.stride(), has_shift=shift is not None,
             **blocks,
         )  # fmt: skip
         return out
 
     def to_norm(
-        self, grad: Tensor, weight: Tensor, norm: tuple[Tensor, ...]
-    ) -> tuple[Tensor, Tensor]:
-        """The gradients to gamma and beta, given scale, offset, mean and one over the
-        standard deviation."""
-        shape = self.splits, self.tau, 2, self.channels
-        out = self.h.new_empty(shape, dtype=torch.float32)
+        self, grad: Tensor, weight: Tensor, affine: Tensor, of_batch: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The gradients to gamma and beta, and the slope and offset of what comes
+        through mean and variance ``[2, C]``."""
+        splits = self.splits * self.tau
+        parts = affine.new_empty(splits, 2, self.channels)
         norm_gradient_kernel[self.tiles, self.splits](
-            self.h, grad, weight, *norm, out, *self.sizes, weight.size(0),
+            self.h, grad, weight, affine, parts, *self.sizes, weight.size(0),
             *self.h.stride(), **self.blocks(weight.size(0)),
         )  # fmt: skip
-        return out[:, :, 0].sum((0, 1)), out[:, :, 1].sum((0, 1))
+        to_gamma, to_beta = torch.empty_like(affine[0]), torch.empty_like(affine[0])
+        line = affine.new_empty(2, self.channels)
+        line_kernel[(triton.cdiv(self.channels, self.columns),)](
+            parts, affine, to_gamma, to_beta, line, self.channels, splits,
+            self.num_rows * self.tau, of_batch=of_batch, block_columns=self.columns,
+        )  # fmt: skip
+        return to_gamma, to_beta, line
 
-    def to_weight(
-        self, grad: Tensor, weight: Tensor, scale: Tensor, offset: Tensor
-    ) -> Tensor:
+    def to_weight(self, grad: Tensor, weight: Tensor, affine: Tensor) -> Tensor:
         """The gradient to the weights ``[C', tau C]``."""
         outputs, blocks = weight.size(0), self.blocks(weight.size(0))
         out = self.h.new_empty(self.splits, *weight.shape, dtype=torch.float32)
         tiles = triton.cdiv(outputs, blocks['block_outputs'])
         weight_gradient_kernel[self.tiles, tiles, self.splits](
-            self.h, grad, scale, offset, out, *self.sizes, outputs, *self.h.stride(),
+            self.h, grad, affine, out, *self.sizes, outputs, *self.h.stride(),
             **blocks,
         )  # fmt: skip
         return out.sum(0)
 
-    def to_sums(self, grad: Tensor, weight: Tensor, norm: tuple[Tensor, ...]) -> Tensor:
-        """The gradient to the sums, given scale, offset, slope and line."""
+    def to_sums(
+        self, grad: Tensor, weight: Tensor, affine: Tensor, line: Tensor
+    ) -> Tensor:
+        """The gradient to the sums."""
         out = torch.empty_like(self.h)
         sums_gradient_kernel[triton.cdiv(self.num_rows, self.rows), self.tiles](
-            self.h, grad, weight, *norm, out, *self.sizes, weight.size(0),
+            self.h, grad, weight, affine, line, out, *self.sizes, weight.size(0),
             *self.h.stride(), **self.blocks(weight.size(0)),
         )  # fmt: skip
         return out
