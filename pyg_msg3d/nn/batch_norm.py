@@ -47,7 +47,7 @@ def finish(
     inner = norm.module if type(norm) is BatchNorm else norm
     held = is_changed(norm, *_OURS) or is_changed(inner, *_OURS) or is_batched(out)
     if residual is not None:
-        out = out + residual if held else out.add_(residual)
+        out = residual + out if held else out.add_(residual)
         held = False
     if activation:
         out = out.relu() if held else out.relu_()

@@ -21,29 +21,44 @@ from pyg_msg3d.ops.window import Window
 
 
 def scale_sum(
-    x: Tensor, maps: Tensor | None, graph: ScaleGraph, window: Window | None = None
+    x: Tensor,
+    maps: Tensor | None,
+    graph: ScaleGraph,
+    window: Window | None = None,
+    lifts: bool = True,
 ) -> Tensor:
-    """Of a full matrix: the K slots of each joint, once per frame, then their sums."""
+    """Of a full matrix: the K slots of each joint, once per frame, then their sums; or
+    K sums at each target, and then their maps."""
     if window is None and maps is not None and frames.takes(x, graph):
         return frames.frames(x, maps, graph)
-    k, shape = graph.num_scales, x.shape
-    num_joints = graph.num_sources // (window.size if window else 1)
-    slots = x.transpose(-1, -2)
-    if maps is not None:
-        slots = _map_channels(slots, _interleaved(maps, k))
+    k, tau = graph.num_scales, window.size if window else 1
+    joints = x.transpose(-1, -2)
+    # Columns (t, u, k) of the matrix.
+    taps = graph.weight.unflatten(1, (tau, -1, k))
+    if maps is None:
+        return _sum(joints, taps.flatten(2), window)
+    if lifts:
+        slots = _map_channels(joints, _interleaved(maps, k))
         # Rows (c', k) of joints u.
-        slots = slots.view(*shape[:-2], -1, k * num_joints)
-    # Columns (t, u, k) of the matrix in the order of the slots.
-    taps = graph.weight.unflatten(1, (-1, num_joints, k))
-    taps = (taps if maps is None else taps.transpose(2, 3)).flatten(2)
+        slots = slots.view(*x.shape[:-2], -1, k * x.size(-2))
+        return _sum(slots, taps.transpose(2, 3).flatten(2), window)
+    sums = _sum(joints, taps.permute(0, 3, 1, 2).flatten(0, 1), window)
+    sums = sums.unflatten(-2, (-1, k)).flatten(-2)
+    return F.linear(sums, maps.unflatten(0, (k, -1)).transpose(0, 1).flatten(1))
+
+
+def _sum(x: Tensor, taps: Tensor, window: Window | None) -> Tensor:
+    """``[*, C, S]`` by ``[S', 1, S]`` to ``[*, S', C]``; over windows ``[*, T, C, S]``
+    by ``[S', tau, S]`` to ``[*, T', S', C]``."""
     if window is None:
-        return F.linear(slots, taps.squeeze(1)).transpose(-1, -2)
-    image = slots.contiguous().flatten(0, -4).permute(0, 3, 1, 2)
+        return F.linear(x, taps.squeeze(1)).transpose(-1, -2)
+    image = x.contiguous().flatten(0, -4).permute(0, 3, 1, 2)
+    kernel = taps.transpose(1, 2).contiguous().unsqueeze(-1)
     out = F.conv2d(
-        image, taps.transpose(1, 2).contiguous().unsqueeze(-1), None,
-        (window.stride, 1), (window.padding, 0), (window.dilation, 1),
+        image, kernel, None, (window.stride, 1), (window.padding, 0),
+        (window.dilation, 1),
     )  # fmt: skip
-    return out.permute(0, 2, 1, 3).unflatten(0, shape[:-3])
+    return out.permute(0, 2, 1, 3).unflatten(0, x.shape[:-3])
 
 
 def joint_maps(x: Tensor, maps: Tensor, diagonal: Tensor) -> Tensor:

@@ -75,21 +75,21 @@ def scale_sum(
     graph = graph.full() if backend == 'dense' else graph
     if backend == 'reference' or wants_definition():
         return reference.scale_sum(x, maps, graph, window)
-    if backend == 'dense' and policy.is_batched(x):
-        return batched.scale_sum(x, maps, graph, window)
-    if backend != 'dense' and (window is not None or backend in PACKAGES):
-        # Lifted once per frame, and only then are windows unfolded.
-        x = x if maps is None else to_slots(linear(x, maps), k)
-        x = x if window is None else window.unfold(x)
-        maps = window = None
-    if backend in PACKAGES:
-        return PACKAGES[backend](x, graph.edges())
     lifts = True
     if maps is not None:
         lifts = policy.lifts(
             k, x.size(-2), graph.num_targets, (x.size(-1), maps.size(0) // k),
             graph.weight.numel(), 1 / window.stride if window else 1,
         )  # fmt: skip
+    if backend == 'dense' and policy.is_batched(x):
+        return batched.scale_sum(x, maps, graph, window, lifts)
+    if backend != 'dense' and (window is not None or backend in PACKAGES):
+        # Lifted once per frame, and only then are windows unfolded.
+        x = x if maps is None else to_slots(linear(x, maps), k)
+        x = x if window is None else window.unfold(x)
+        maps, window, lifts = None, None, True
+    if backend in PACKAGES:
+        return PACKAGES[backend](x, graph.edges())
     graph = graph.sorted()
     inner = 2 if window is None else 3
     items = x.reshape(-1, *x.shape[-inner:])
