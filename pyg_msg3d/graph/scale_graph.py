@@ -201,6 +201,19 @@ class ScaleGraph:
             self.weight, [self.source, target, self.scale], self.sizes
         )
 
+    def unfactored(self, window_size: int) -> 'ScaleGraph':
+        r"""The graph of a window of :math:`\tau` frames, full, from its two factors,
+        see :func:`~pyg_msg3d.graph.factored_window`."""
+        parts = self.full().weight.unflatten(1, (-1, self.num_scales))
+        shared, own = (part[:, None] for part in parts.chunk(2))
+        same = torch.eye(window_size, dtype=own.dtype, device=own.device)
+        # [t', v, t, u, k].
+        weight = shared + same[:, None, :, None, None] * own
+        sizes = 2 * (window_size * self.num_sources,)
+        return self.from_parts(
+            weight.flatten(2).flatten(0, 1), [], (*sizes, self.num_scales)
+        )
+
 
 def pointers(rows: Tensor, num_rows: int) -> Tensor:
     """Where each row begins in a sorted list of rows."""

@@ -181,8 +181,10 @@ class G3DConv(MultiScaleMessagePassing):
         sources, targets = (1, 2) if self.factored else (tau, tau)
         sizes = sources * num_joints, targets * num_joints
         graph = self.graph_of(x, edge_index, edge_type, edge_weight, *sizes)
-        (x, lead), own = joined(x, 3), None
-        if self.factored:
+        (x, lead), own, factored = joined(x, 3), None, self.factored
+        if factored and self._takes_all_at_once(x, graph):
+            graph, factored = graph.unfactored(tau), False
+        if factored:
             h, own = self._in_factors(x, graph)
         else:
             # Messages are those of the entries in the order in which they were given.
@@ -214,6 +216,12 @@ class G3DConv(MultiScaleMessagePassing):
             )
         shared, own = self.propagate(graph, x=x).chunk(2, -2)
         return sum_windows(shared, self.window), own
+
+    def _takes_all_at_once(self, x: Tensor, graph: ScaleGraph) -> bool:
+        """Whether one product over windows is cheaper than its factors: a GPU waits for
+        memory, not for operations."""
+        dense = chosen(self.backend, x, graph) == 'dense'
+        return dense and self.is_fused() and policy.is_batched(x)
 
     def _maps_joints(self, x: Tensor, graph: ScaleGraph) -> bool:
         if (

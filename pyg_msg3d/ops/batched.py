@@ -61,13 +61,6 @@ def _sum(x: Tensor, taps: Tensor, window: Window | None) -> Tensor:
     return out.permute(0, 2, 1, 3).unflatten(0, x.shape[:-3])
 
 
-def joint_maps(x: Tensor, maps: Tensor, diagonal: Tensor) -> Tensor:
-    """All scales of a joint as one map of its own."""
-    own = diagonal @ maps.unflatten(0, (diagonal.size(1), -1)).flatten(1)
-    own = own.view(diagonal.size(0), -1, maps.size(1))
-    return torch.einsum('...vc,voc->...vo', x, own)
-
-
 def collapse(
     h: Tensor,
     own: Tensor | None,

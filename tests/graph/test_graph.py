@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pyg_msg3d import skeleton
 from pyg_msg3d.graph import (
+    ScaleGraph,
     adjacency_powers,
     disentangle,
     factored_window,
@@ -176,6 +177,9 @@ def test_factors_of_a_window_are_its_graph(window_size, num_scales, normalizatio
     edges, scale, weight = factored_window(
         bones, v, num_scales=num_scales, window_size=tau, normalization=normalization
     )
+    whole = ScaleGraph.of(
+        edges, scale, weight, num_sources=v, num_targets=2 * v, num_scales=num_scales
+    ).unfactored(tau)
     factors = torch.zeros(num_scales, 2, v, v)
     factors[scale, edges[1] // v, edges[1] % v, edges[0]] = weight
     ones, own = torch.ones(tau, tau), torch.eye(tau)
@@ -188,6 +192,8 @@ def test_factors_of_a_window_are_its_graph(window_size, num_scales, normalizatio
     expected = torch.zeros(num_scales, tau * v, tau * v)
     expected[scale, edges[1], edges[0]] = weight
     assert torch.equal(expanded, expected)
+    assert whole.sizes == (tau * v, tau * v, num_scales)
+    assert torch.equal(whole.weight, expected.permute(1, 2, 0).flatten(1))
 
 
 @pytest.mark.parametrize('normalization', ['sym', 'col', None])
