@@ -149,6 +149,27 @@ def test_runs(tmp_path, command):
     assert ('--plot' in command) == (tmp_path / 'growth.png').exists()
 
 
+def test_estimates_for_gpus(tmp_path):
+    """As many launches whatever the batch, and on no path meant for CPUs."""
+    found = []
+    for batch in ('2', '5'):
+        output = tmp_path / f'{batch}.csv'
+        command = [sys.executable, BENCHMARKS / 'gpu_estimate.py', '--batch', batch]
+        subprocess.run([*command, '--layers', '--output', output], check=True)
+        with output.open(newline='') as file:
+            lines = list(csv.DictReader(file))
+        found.append({
+            (line['side'], line['task'], line['part']): int(line['operators'])
+            for line in lines
+        })  # fmt: skip
+    assert found[0] == found[1]
+    for side in ('dense', 'tied', 'none'):
+        assert found[0][side, 'training step', ''] <= 900
+        assert found[0][side, 'inference', ''] <= 300
+        assert found[0][side, 'training step', 'blocks.2.g3d'] > 0
+        assert found[0][side, 'training step', 'backward'] > 0
+
+
 @pytest.mark.slow
 def test_data(tmp_path):
     """That both sides agree, and that it measures what it says; not how fast."""

@@ -11,6 +11,9 @@ from torch.utils.flop_counter import register_flop_formula
 
 from pyg_msg3d.ops.policy import is_batched, is_known, is_transformed, wants_definition
 
+#: What operators, and their backward passes, call: for whoever counts that.
+IMPLEMENTATIONS: dict[str, Callable[..., Any]] = {}
+
 _LIBRARY = torch.library.Library('pyg_msg3d', 'FRAGMENT')
 
 
@@ -79,6 +82,8 @@ class Operator:
         op.register_fake(self._fake)
         op.register_autograd(self._differentiate, setup_context=self._save)
         back.register_fake(self._fake_backward)
+        IMPLEMENTATIONS[f'pyg_msg3d::{name}'] = self._run
+        IMPLEMENTATIONS[f'pyg_msg3d::{name}_backward'] = self._run_backward
         self.op, self.backward_op = (
             getattr(torch.ops.pyg_msg3d, n) for n in (name, f'{name}_backward')
         )
