@@ -92,11 +92,13 @@ def cases() -> Iterator[Case]:
             size = f'{tau} frames, channels {channels} to {outputs}'
             constants = {**sums.blocks(outputs), 'has_shift': True, 'of_batch': True}
             constants |= {'has_moments': False, 'has_bias': True}
+            small = {k: v for k, v in constants.items() if k != 'num_warps'}
             for name in (
                 'moments', 'affine', 'collapse', 'norm_gradient', 'line',
                 'weight_gradient', 'sums_gradient',
             ):  # fmt: skip
-                yield size, getattr(windows, f'{name}_kernel'), dtype, constants
+                given = small if name in ('moments', 'affine', 'line') else constants
+                yield size, getattr(windows, f'{name}_kernel'), dtype, given
         for kernel in (sparse.product_kernel, sparse.weight_gradient_kernel):
             constants = {
                 'accumulator': tl.float32,
@@ -110,7 +112,7 @@ def build(
     arch: int, size: str, kernel: Any, dtype: str, constants: dict[str, Any]
 ) -> dict[str, Any]:
     """Compiles and assembles a kernel for a chip."""
-    options = {k: v for k, v in constants.items() if k.startswith('num_')}
+    options = {k: v for k, v in constants.items() if k.startswith(('num_', 'max'))}
     constants = {k: v for k, v in constants.items() if k in kernel.arg_names}
     name = kernel.__name__
     module = kernel.__module__.split('.')[-1]

@@ -315,7 +315,7 @@ class Windows:
         self.num_rows = h.size(0) * h.size(1) * num_joints
         self.sizes = self.num_rows, h.size(1), num_joints, tau, h.size(3)
         wide = h.dtype == torch.float32
-        self.columns = _fitting(h.size(3), 32 if wide else 64)
+        self.columns = _fitting(h.size(3), 16 if wide else 32)
         self.rows = 32 if wide else 64
         precision = 'tf32x3' if wide else 'tf32'
         self.precision = 'interpreted' if IS_INTERPRETED else precision
@@ -335,7 +335,7 @@ class Windows:
             'block_rows': self.rows,
             'block_columns': self.columns,
             'block_outputs': _fitting(outputs, 32 if self.rows == 32 else 64),
-            'num_warps': 4 if self.rows == 32 else 8,
+            'num_warps': 8,
         }
 
     def affine(

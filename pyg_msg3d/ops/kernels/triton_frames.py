@@ -322,8 +322,11 @@ def blocks(x: Tensor, sizes: tuple[int, ...], gradient: bool = True) -> dict[str
         'precision': 'interpreted' if IS_INTERPRETED else precision,
         'block_sources': sources,
         'block_targets': targets,
-        'block_frames': max(1, (32 if wide else 128) // max(sources, targets)),
+        'block_frames': max(1, (32 if wide else 64) // max(sources, targets)),
         'block_before': fitting(sizes[2], 16 if wide else 32),
-        'block_after': fitting(sizes[3], 64 if gradient and not wide else 32),
-        'num_warps': 4 if wide and max(sources, targets) <= 32 else 8,
+        'block_after': fitting(sizes[3], (16 if wide else 64) if gradient else 32),
+        'num_warps': 4 if wide and not gradient and sources + targets <= 64 else 8,
+        'num_stages': 1 if wide else 3,
+        # Not fewer, for more programs at a time, by spilling some.
+        'maxnreg': 255,
     }
