@@ -10,7 +10,7 @@ from pyg_msg3d.graph import ScaleGraph
 from pyg_msg3d.nn.changed import is_changed, is_changed_itself
 from pyg_msg3d.nn.scale_linear import ScaleLinear
 from pyg_msg3d.ops import Window, policy, scale_sum
-from pyg_msg3d.ops.reference import to_slots
+from pyg_msg3d.ops.slots import to_slots
 
 #: PyG's hooks that see single messages, or what becomes of them.
 _WATCHING = [

@@ -17,6 +17,7 @@ from torch import Tensor
 from pyg_msg3d.graph import ScaleGraph
 from pyg_msg3d.ops import frames
 from pyg_msg3d.ops.fused_collapse import fused_collapse, takes
+from pyg_msg3d.ops.slots import from_slots, side_by_side
 from pyg_msg3d.ops.window import Window
 
 
@@ -43,8 +44,7 @@ def scale_sum(
         slots = slots.view(*x.shape[:-2], -1, k * x.size(-2))
         return _sum(slots, taps.transpose(2, 3).flatten(2), window)
     sums = _sum(joints, taps.permute(0, 3, 1, 2).flatten(0, 1), window)
-    sums = sums.unflatten(-2, (-1, k)).flatten(-2)
-    return F.linear(sums, maps.unflatten(0, (k, -1)).transpose(0, 1).flatten(1))
+    return F.linear(from_slots(sums, k), side_by_side(maps, k))
 
 
 def _sum(x: Tensor, taps: Tensor, window: Window | None) -> Tensor:

@@ -251,7 +251,7 @@ _CHUNK_BYTES = {'cpu': 1 << 22, 'cuda': 1 << 28}
 
 def chunks(num_items: int, elements_per_item: int, like: Tensor) -> list[slice]:
     """Slices of a batch whose intermediates are small enough."""
-    bound = _CHUNK_BYTES[_kind(like.device)]
+    bound = _CHUNK_BYTES.get(like.device.type, _CHUNK_BYTES['cuda'])
     size = max(1, bound // (like.element_size() * max(1, elements_per_item)))
     return [slice(i, min(i + size, num_items)) for i in range(0, num_items, size)]
 

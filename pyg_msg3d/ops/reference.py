@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pyg_msg3d.graph import ScaleGraph
+from pyg_msg3d.ops.slots import to_slots
 from pyg_msg3d.ops.window import Window, combine
 
 
@@ -46,12 +47,6 @@ def scale_sum(
     messages = graph.weight.unsqueeze(1) * slots.index_select(-2, graph.slot)
     shape = *x.shape[:-2], graph.num_targets, slots.size(-1)
     return messages.new_zeros(shape).index_add(-2, graph.target, messages)
-
-
-def to_slots(h: Tensor, num_scales: int) -> Tensor:
-    r""":math:`(*, V, K C')` to :math:`(*, V K, C')`: of all maps of each joint,
-    :math:`\mathbf{\Theta}_{(k)} \mathbf{x}_u` becomes row :math:`u K + k`."""
-    return h.unflatten(-1, (num_scales, -1)).flatten(-3, -2)
 
 
 def joint_maps(x: Tensor, maps: Tensor, diagonal: Tensor) -> Tensor:

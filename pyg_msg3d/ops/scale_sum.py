@@ -15,7 +15,12 @@ from pyg_msg3d.ops.kernels.memory import empty
 from pyg_msg3d.ops.kernels.packages import PACKAGES, why_not
 from pyg_msg3d.ops.operator import Operator
 from pyg_msg3d.ops.policy import convolves, wants_definition, wide
-from pyg_msg3d.ops.reference import to_slots
+from pyg_msg3d.ops.slots import (
+    from_slots,
+    one_below_the_other,
+    side_by_side,
+    to_slots,
+)
 from pyg_msg3d.ops.window import Window
 
 
@@ -281,7 +286,7 @@ def _forward(given: _Given) -> Tensor:
     out = empty(x, *given.shape)
     maps = given.maps
     if maps is not None and not given.lifts:
-        maps = _side_by_side(maps, k)
+        maps = side_by_side(maps, k)
     slots = None
     for chunk in given.chunks:
         part = x[chunk]
@@ -295,7 +300,7 @@ def _forward(given: _Given) -> Tensor:
             sums.product(to_slots(mine, k), out[chunk])
         else:
             mine = sums.product(part, room)
-            linear(_from_slots(mine, k), maps, out=out[chunk])
+            linear(from_slots(mine, k), maps, out=out[chunk])
         slots = mine if slots is None else slots
     return out
 
@@ -306,7 +311,7 @@ def _backward(
     x, sums, k = given.x, given.sums, given.graph.num_scales
     maps = given.maps
     if maps is not None and not given.lifts:
-        maps = _side_by_side(maps, k)
+        maps = side_by_side(maps, k)
     to_x, to_weight = empty(x, *x.shape), None
     to_maps: Any = None if maps is None else torch.zeros_like(maps, dtype=wide(x))
     for chunk in given.chunks:
@@ -315,9 +320,9 @@ def _backward(
             to_x[chunk], mine = sums.backward(g, part, needed[2])
         elif given.lifts:
             g, mine = sums.backward(g, to_slots(linear(part, maps), k), needed[2])
-            to_maps += linear_backward(_from_slots(g, k), part, maps, to_x[chunk])[1]
+            to_maps += linear_backward(from_slots(g, k), part, maps, to_x[chunk])[1]
         else:
-            slots = _from_slots(sums.product(part), k)
+            slots = from_slots(sums.product(part), k)
             g, of_maps = linear_backward(g, slots, maps)
             to_maps += of_maps
             to_x[chunk], mine = sums.backward(to_slots(g, k), part, needed[2])
@@ -325,7 +330,7 @@ def _backward(
             mine = mine.to(wide(x))
             to_weight = mine if to_weight is None else to_weight.add_(mine)
     if maps is not None:
-        to_maps = to_maps if given.lifts else _one_below_the_other(to_maps, k)
+        to_maps = to_maps if given.lifts else one_below_the_other(to_maps, k)
         to_maps = to_maps.to(maps.dtype)
     if to_weight is not None:
         to_weight = sums.to_weight(to_weight).to(given.weight.dtype)
@@ -352,21 +357,3 @@ _scale_sum = Operator(
     'scale_sum', _Given, _forward, _backward, _by_definition, _work,
     lowered=('x', 'maps', 'weight'),
 )  # fmt: skip
-
-
-# Shapes -------------------------------------------------------------------------------
-
-
-def _from_slots(h: Tensor, num_scales: int) -> Tensor:
-    """``[*, V K, C]`` to ``[*, V, K C]``."""
-    return h.unflatten(-2, (-1, num_scales)).flatten(-2)
-
-
-def _side_by_side(maps: Tensor, num_scales: int) -> Tensor:
-    """``[K C', C]``, which lifts, to ``[C', K C]``, which adds slots up."""
-    return maps.unflatten(0, (num_scales, -1)).transpose(0, 1).flatten(1)
-
-
-def _one_below_the_other(maps: Tensor, num_scales: int) -> Tensor:
-    """The way back."""
-    return maps.unflatten(1, (num_scales, -1)).transpose(0, 1).flatten(0, 1)

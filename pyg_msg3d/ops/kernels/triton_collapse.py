@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from pyg_msg3d.ops.kernels.triton_frames import IS_INTERPRETED, _dot
+from pyg_msg3d.ops.kernels.triton_frames import IS_INTERPRETED, _dot, fitting
 
 # Parts that the rows are split in for what is summed over all of them.
 _SPLITS = 64
@@ -315,7 +315,7 @@ class Windows:
         self.num_rows = h.size(0) * h.size(1) * num_joints
         self.sizes = self.num_rows, h.size(1), num_joints, tau, h.size(3)
         wide = h.dtype == torch.float32
-        self.columns = _fitting(h.size(3), 16 if wide else 32)
+        self.columns = fitting(h.size(3), 16 if wide else 32)
         self.rows = 32 if wide else 64
         precision = 'tf32x3' if wide else 'tf32'
         self.precision = 'interpreted' if IS_INTERPRETED else precision
@@ -334,7 +334,7 @@ class Windows:
             'precision': self.precision,
             'block_rows': self.rows,
             'block_columns': self.columns,
-            'block_outputs': _fitting(outputs, 32 if self.rows == 32 else 64),
+            'block_outputs': fitting(outputs, 32 if self.rows == 32 else 64),
             'num_warps': 8,
         }
 
@@ -426,7 +426,3 @@ class Windows:
             *self.h.stride(), **self.blocks(weight.size(0)),
         )  # fmt: skip
         return out
-
-
-def _fitting(size: int, most: int) -> int:
-    return max(16, min(most, triton.next_power_of_2(size)))

@@ -310,10 +310,6 @@ def blocks(x: Tensor, sizes: tuple[int, ...], gradient: bool = True) -> dict[str
     """The constants of a kernel for so many sources, targets and channels before and
     after: as much in hand as registers hold, see ``benchmarks/kernels.csv``. Products
     have at least 16 rows and columns."""
-
-    def fitting(size: int, most: int) -> int:
-        return max(16, min(most, triton.next_power_of_2(size)))
-
     sources, targets = (fitting(size, MOST_JOINTS) for size in sizes[:2])
     wide = x.dtype == torch.float32
     # Three products in TF32 come out as one in float32.
@@ -330,3 +326,8 @@ def blocks(x: Tensor, sizes: tuple[int, ...], gradient: bool = True) -> dict[str
         # Not fewer, for more programs at a time, by spilling some.
         'maxnreg': 255,
     }
+
+
+def fitting(size: int, most: int) -> int:
+    """A block for so much: a power of two, which the smallest product has 16 of."""
+    return max(16, min(most, triton.next_power_of_2(size)))
