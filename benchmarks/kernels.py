@@ -29,16 +29,22 @@ from triton.compiler import ASTSource
 from pyg_msg3d.ops.kernels import triton as sparse
 from pyg_msg3d.ops.kernels import triton_collapse as windows
 from pyg_msg3d.ops.kernels import triton_frames as frames
+from pyg_msg3d.ops.kernels import triton_ms_tcn as branches
+from pyg_msg3d.ops.kernels import triton_norm as norms
 
 OUTPUT = Path(__file__).with_name('kernels.csv')
 DTYPES = {'bf16': torch.bfloat16, 'fp32': torch.float32}
 SHARED = {80: 163 << 10, 90: 227 << 10, 100: 227 << 10}
 # Arguments that are float32, and indices, whatever the features are.
-_WIDE = ('affine', 'line', 'parts', 'moments', 'to_gamma', 'to_beta')
+_WIDE = ('affine', 'line', 'parts', 'moments', 'to_gamma', 'to_beta', 'to_weights')
+_WIDE += ('end_affine', 'end_line', 'to_maps', 'to_shift')
 _WIDE += ('mean', 'variance', 'bias', 'gamma', 'beta', 'shift')
 _INDICES = ('pointer', 'row', 'column')
-_FEATURES = ('x', 'h', 'grad', 'value', 'weight', 'maps', 'adjacency')
-_SUMS = ('gradient_kernel', 'moments_kernel', 'affine_kernel')
+_FEATURES = ('x', 'y', 'z', 'h', 'grad', 'value', 'weight', 'weights', 'maps')
+_FEATURES += ('adjacency', 'residual', 'result')
+#: Kernels whose ``out`` are sums in float32.
+_SUMS = ('maps_gradient', 'adjacency_gradient', 'weight_gradient', 'moments', 'affine')
+_SUMS += ('products', 'mapped_moments')
 
 Case = tuple[str, Any, str, dict[str, Any]]
 
@@ -86,19 +92,38 @@ def cases() -> Iterator[Case]:
                     yield size, kernel, dtype, frames.blocks(like, sizes)
         for tau, channels, outputs in ((3, 96, 96), (5, 192, 384)):
             shape = 2, 8, tau * 25, channels
-            sums = windows.Windows(
-                torch.empty(shape, dtype=torch_dtype, device='meta'), tau
-            )
+            sums = windows.Windows(like.new_empty(shape, device='meta'), tau)
             size = f'{tau} frames, channels {channels} to {outputs}'
-            constants = {**sums.blocks(outputs), 'has_shift': True, 'of_batch': True}
-            constants |= {'has_moments': False, 'has_bias': True}
-            small = {k: v for k, v in constants.items() if k != 'num_warps'}
-            for name in (
-                'moments', 'affine', 'collapse', 'norm_gradient', 'line',
-                'weight_gradient', 'sums_gradient',
-            ):  # fmt: skip
-                given = small if name in ('moments', 'affine', 'line') else constants
-                yield size, getattr(windows, f'{name}_kernel'), dtype, given
+            constants = sums.constants(outputs) | sums.mapped | {'has_shift': True}
+            for name in ('collapse', 'products', 'sums_gradient'):
+                yield size, getattr(windows, f'{name}_kernel'), dtype, constants
+        for tau, outputs in ((3, 96), (5, 96)):
+            h = like.new_empty(2, 8, tau * 25, 18, device='meta')
+            sums = windows.Windows(h, tau, h.new_empty(96, 18))
+            size = f'{tau} frames, channels 18, mapped to 96, to {outputs}'
+            constants = sums.constants(outputs) | sums.mapped | {'has_shift': True}
+            for name in ('mapped_moments', 'collapse', 'products', 'mapped_gradient'):
+                if name == 'mapped_gradient':
+                    constants |= sums.all_channels()
+                yield size, getattr(windows, f'{name}_kernel'), dtype, constants
+        for channels in (96, 384):
+            features = norms.Features(like.new_empty(2, 8, 25, channels, device='meta'))
+            constants = {'has_moments': False, 'has_bias': True, 'of_batch': True}
+            constants |= {'has_residual': True, 'rectifies': True, 'block_parts': 128}
+            constants |= features.blocks
+            for name in ('moments', 'affine', 'line', 'apply', 'sums', 'through'):
+                kernel = getattr(norms, f'{name}_kernel')
+                yield f'channels {channels}', kernel, dtype, constants
+        for width in (16, 32, 64)[: 2 if dtype == 'fp32' else 3]:
+            for kernel, constants in (
+                (branches.branches_kernel, branches.blocks(like, width)),
+                (
+                    branches.branches_gradient_kernel,
+                    branches.gradient_blocks(like, width),
+                ),
+            ):
+                constants['dilations'] = 1, 2, 3, 4
+                yield f'channels {width} of a branch', kernel, dtype, constants
         for kernel in (sparse.product_kernel, sparse.weight_gradient_kernel):
             constants = {
                 'accumulator': tl.float32,
@@ -122,9 +147,10 @@ def build(
             signature[argument] = 'constexpr'
         elif argument in _INDICES:
             signature[argument] = '*i64'
-        elif argument in _WIDE or (argument == 'out' and name.endswith(_SUMS)):
-            wide = not name.startswith('sums_gradient')
-            signature[argument] = '*fp32' if wide or argument != 'out' else f'*{dtype}'
+        elif argument in _WIDE or (
+            argument == 'out' and name.removesuffix('_kernel') in _SUMS
+        ):
+            signature[argument] = '*fp32'
         elif argument in (*_FEATURES, 'out'):
             signature[argument] = f'*{dtype}'
         else:

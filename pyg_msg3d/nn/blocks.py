@@ -5,14 +5,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Module, ModuleList
+from torch.nn import BatchNorm1d, Module, ModuleList
 
 from pyg_msg3d.graph import disentangle, factored_window, window_graph
 from pyg_msg3d.nn.adjacency import ScaleAdjacency
-from pyg_msg3d.nn.batch_norm import BatchNorm, normalise
+from pyg_msg3d.nn.batch_norm import BatchNorm, normalise, track
+from pyg_msg3d.nn.changed import is_changed, is_changed_norm
 from pyg_msg3d.nn.g3d_conv import G3DConv
 from pyg_msg3d.nn.msgcn_conv import MSGCNConv
 from pyg_msg3d.nn.mstcn import MSTCN
+from pyg_msg3d.ops.fused_norm import fused_norm, takes
 
 RESIDUALS = ('dense', 'tied', None)
 
@@ -44,7 +46,28 @@ class MSGCNBlock(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Runs the block; shapes as above."""
-        return normalise(self.norm, self.conv(x, self.adjacency()))
+        graph = self.adjacency()
+        if self._is_fused(x):
+            conv, norm = self.conv, self.norm.module
+            graph = conv.graph_of(x, graph, None, None, x.size(-2))
+            # The bias is a part of the mean that is subtracted.
+            h = conv.propagate(graph, x=x)
+            given = conv.bias, norm.weight, norm.bias, norm.eps
+            out, mean, variance = fused_norm(h, *given)
+            track(norm, mean, variance, out[..., 0].numel())
+            return out
+        return normalise(self.norm, self.conv(x, graph))
+
+    def _is_fused(self, x: Tensor) -> bool:
+        """Whether the norm and its ReLU are one operator for GPUs."""
+        return (
+            self.training
+            and not is_changed(self.conv, MSGCNConv)
+            and not is_changed(self.norm, BatchNorm)
+            and not is_changed_norm(self.norm.module, BatchNorm1d)
+            and x.dim() > 2
+            and takes(x)
+        )
 
 
 class G3DBlock(Module):

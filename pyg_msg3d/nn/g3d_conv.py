@@ -21,7 +21,11 @@ from pyg_msg3d.ops import (
     joint_maps,
     policy,
     sum_windows,
+    wants_definition,
 )
+from pyg_msg3d.ops.batched import sums_by_scale
+from pyg_msg3d.ops.fused_collapse import fused_collapse, takes_maps
+from pyg_msg3d.ops.slots import side_by_side
 
 
 class G3DConv(MultiScaleMessagePassing):
@@ -182,6 +186,7 @@ class G3DConv(MultiScaleMessagePassing):
         sizes = sources * num_joints, targets * num_joints
         graph = self.graph_of(x, edge_index, edge_type, edge_weight, *sizes)
         (x, lead), own, factored = joined(x, 3), None, self.factored
+        maps = None
         if factored and self._takes_all_at_once(x, graph):
             graph, factored = graph.unfactored(tau), False
         if factored:
@@ -189,14 +194,18 @@ class G3DConv(MultiScaleMessagePassing):
         else:
             # Messages are those of the entries in the order in which they were given.
             graph = graph if self.is_fused() else graph.edges()
-            if policy.is_batched(x):
+            if self._maps_as_read(x, graph):
+                self.lin.materialize(x)
+                h = sums_by_scale(x, graph.to(x.dtype).full(), self.window)
+                maps = side_by_side(self.lin.weight, self.num_scales)
+            elif policy.is_batched(x):
                 h = self.propagate(graph, x=x, window=self.window)
                 h = h.unflatten(-2, (tau, -1)).transpose(-3, -2)
             else:
                 # Targets (v, t) instead of (t, v), so that no result is transposed.
                 h = self.propagate(graph.joints_first(tau), x=x, window=self.window)
                 h = h.unflatten(-2, (-1, tau))
-        return parted(self._collapse(h, own), lead)
+        return parted(self._collapse(h, own, maps), lead)
 
     def _in_factors(self, x: Tensor, graph: ScaleGraph) -> tuple[Tensor, Tensor]:
         """Equation (5) in two parts: what all frames of each window share
@@ -231,13 +240,32 @@ class G3DConv(MultiScaleMessagePassing):
             return False
         return policy.maps_joints(x.size(-1), self.num_scales, x.size(0) * x.size(1))
 
-    def _collapse(self, h: Tensor, own: Tensor | None) -> Tensor:
-        """Equation (6), from the sums of windows, or from their two parts."""
-        if (
+    def _maps_as_read(self, x: Tensor, graph: ScaleGraph) -> bool:
+        """Whether sums are mapped where they are collapsed, and nowhere in memory:
+        where there are few channels, and nobody looks at what is between."""
+        return (
+            policy.is_batched(x)
+            and chosen(self.backend, x, graph) == 'dense'
+            and not wants_definition()
+            and self.is_one_step()
+            and not is_changed(self.lin, ScaleLinear)
+            and not self._is_collapse_changed()
+            and takes_maps(x, self.num_scales * x.size(-1), self.hidden_channels)
+        )
+
+    def _is_collapse_changed(self) -> bool:
+        return (
             is_changed(self.norm, BatchNorm)
             or is_changed_norm(self.norm.module, BatchNorm1d)
             or is_changed(self.collapse, Linear)
-        ):
+        )
+
+    def _collapse(
+        self, h: Tensor, own: Tensor | None, maps: Tensor | None = None
+    ) -> Tensor:
+        """Equation (6), from the sums of windows, or from their two parts, or before
+        their maps."""
+        if self._is_collapse_changed():
             h = h if own is None else combine(h, own, self.window)
             # In the type of the product, which autocast may have chosen.
             h = h if self.bias is None else h + self.bias.to(h.dtype)
@@ -246,10 +274,14 @@ class G3DConv(MultiScaleMessagePassing):
         mean = None if norm.training else norm.running_mean
         variance = None if norm.training else norm.running_var
         window = None if own is None else self.window
-        out, mean, variance = collapse(
-            h, own, self.bias, norm.weight, norm.bias, self.collapse.weight,
-            self.collapse.bias, mean, variance, norm.eps, window,
-        )  # fmt: skip
+        given: Any = [
+            self.bias, norm.weight, norm.bias, self.collapse.weight, self.collapse.bias,
+            mean, variance, norm.eps,
+        ]  # fmt: skip
+        if maps is None:
+            out, mean, variance = collapse(h, own, *given, window)
+        else:
+            out, mean, variance = fused_collapse(h, maps, *given, self.window.size)
         if norm.training:
             count = h[..., 0].numel() * (1 if own is None else self.window.size)
             track(norm, mean, variance, count)

@@ -4,13 +4,23 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import BatchNorm2d, Conv2d, MaxPool2d, Module, ModuleList, Sequential
+from torch.nn import (
+    BatchNorm2d,
+    Conv2d,
+    Identity,
+    MaxPool2d,
+    Module,
+    ModuleList,
+    Sequential,
+)
 
 from pyg_msg3d.nn.batch_norm import check_count, finish, normalise, track
 from pyg_msg3d.nn.changed import is_changed, is_changed_norm
 from pyg_msg3d.nn.leading import joined, parted
 from pyg_msg3d.nn.pointwise import Pointwise
 from pyg_msg3d.ops import Window, every, is_exported, ms_tcn
+from pyg_msg3d.ops.fused_ms_tcn import fused_ms_tcn
+from pyg_msg3d.ops.fused_ms_tcn import takes as takes_all
 
 
 class MSTCN(Module):
@@ -99,7 +109,7 @@ class MSTCN(Module):
 
         self.residual: Module | None = None
         if residual and in_channels == out_channels and stride == 1:
-            self.residual = torch.nn.Identity()
+            self.residual = Identity()
         elif residual:
             self.residual = Sequential(
                 Pointwise(in_channels, out_channels),
@@ -126,6 +136,8 @@ class MSTCN(Module):
         if self.training:
             check_count(x[..., 0].numel())
         x, lead = joined(x, 3)
+        if self._is_fused(x):
+            return parted(self._at_once(x), lead)
         # A pointwise map of every s-th frame. Not a convolution with that stride: on
         # CPUs its backward pass writes beyond its memory where channels are few. Made
         # contiguous once for all that takes it.
@@ -156,6 +168,36 @@ class MSTCN(Module):
             and not is_changed(self.temporal, ModuleList)
             and not any(is_changed(conv, Conv2d) for conv in self.temporal)
         )
+
+    def _is_fused(self, x: Tensor) -> bool:
+        """Whether all of it is one operator for GPUs."""
+        return (
+            self._is_plain()
+            and not is_changed(self.shortcut, Pointwise)
+            and takes_all(x, self.shortcut.out_channels, self.kernel_size)
+        )
+
+    def _at_once(self, x: Tensor) -> Tensor:
+        """The block, with its residual and its activation."""
+        residual: Tensor | None = x
+        if self.residual is None:
+            residual = None
+        elif is_changed(self.residual, Identity):
+            left = every(x, self.stride).contiguous()
+            residual = self.residual(as_image(left)).permute(0, 2, 3, 1)
+        norms: Any = (self.pointwise_norm, self.norm)
+        pointwise: Any = (self.pointwise, self.shortcut)
+        convs: list[Any] = list(self.temporal)
+        biases = [conv.bias for conv in (*convs, self.shortcut)]
+        out, mean, variance, end_mean, end_variance = fused_ms_tcn(
+            x, [conv.weight.flatten(1) for conv in pointwise], pointwise[0].bias,
+            [conv.weight for conv in convs], biases, [norm.weight for norm in norms],
+            [norm.bias for norm in norms], residual, [norm.eps for norm in norms],
+            self.stride, self.dilations, self.activation,
+        )  # fmt: skip
+        track(norms[0], mean, variance, x[..., 0].numel())
+        track(norms[1], end_mean, end_variance, out[..., 0].numel())
+        return out
 
     def _in_training(self, x: Tensor, last: Tensor) -> Tensor:
         """All branches, normalised, as one operator that keeps little."""

@@ -43,8 +43,16 @@ def scale_sum(
         # Rows (c', k) of joints u.
         slots = slots.view(*x.shape[:-2], -1, k * x.size(-2))
         return _sum(slots, taps.transpose(2, 3).flatten(2), window)
-    sums = _sum(joints, taps.permute(0, 3, 1, 2).flatten(0, 1), window)
-    return F.linear(from_slots(sums, k), side_by_side(maps, k))
+    return F.linear(sums_by_scale(x, graph, window), side_by_side(maps, k))
+
+
+def sums_by_scale(x: Tensor, graph: ScaleGraph, window: Window | None) -> Tensor:
+    """The sums of a full matrix before their maps, ``[*, V, C]`` to ``[*, S', K C]``,
+    over windows ``[*, T, V, C]`` to ``[*, T', S', K C]``."""
+    k, tau = graph.num_scales, window.size if window else 1
+    # Rows (i, k) and columns (t, u) of the matrix.
+    taps = graph.weight.unflatten(1, (tau, -1, k)).permute(0, 3, 1, 2).flatten(0, 1)
+    return from_slots(_sum(x.transpose(-1, -2), taps, window), k)
 
 
 def _sum(x: Tensor, taps: Tensor, window: Window | None) -> Tensor:
@@ -83,7 +91,7 @@ def collapse(
     if takes(h):
         h = h.flatten(-3, -2).flatten(0, -4)
         given = bias, gamma, beta, weight, shift, mean, variance, eps, tau
-        out, mean, variance = fused_collapse(h, *given)
+        out, mean, variance = fused_collapse(h, None, *given)
         return out.unflatten(0, lead[:-1]), mean, variance
     h = h.flatten(-3, -2).transpose(-1, -2).flatten(0, -3).contiguous()
     y, mean, variance = _normalised(h, bias, gamma, beta, eps, mean, variance)

@@ -3,10 +3,12 @@
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pyg_msg3d.ops import reference, trust
 from pyg_msg3d.ops.operator import Operator
+from pyg_msg3d.ops.policy import MOST_INNER, MOST_MAPPED
 
 
 def takes(h: Tensor) -> bool:
@@ -14,8 +16,15 @@ def takes(h: Tensor) -> bool:
     return trust.has_kernels('collapse', h)
 
 
+def takes_maps(x: Tensor, before: int, after: int) -> bool:
+    """Whether there is one for maps from and to so many channels besides."""
+    fits = before <= MOST_INNER and after <= MOST_MAPPED
+    return fits and trust.has_kernels('mapped collapse', x)
+
+
 def fused_collapse(
     h: Tensor,
+    maps: Tensor | None,
     bias: Tensor | None,
     gamma: Tensor,
     beta: Tensor,
@@ -28,12 +37,17 @@ def fused_collapse(
 ) -> tuple[Tensor, Tensor, Tensor]:
     r"""Equation and results are those of :func:`pyg_msg3d.ops.reference.collapse`, and
     so are the arguments but for :math:`\mathbf{h}`, which is
-    :math:`(B, T', \tau V, C)`, frame by frame, in memory in any order."""
-    return _collapse(h, bias, gamma, beta, weight, shift, mean, variance, eps, tau)
+    :math:`(B, T', \tau V, C)`, frame by frame, in memory in any order. With maps
+    :math:`(C, C^{\prime\prime})` it is what they make of
+    :math:`(B, T', \tau V, C^{\prime\prime})`."""
+    return _collapse(
+        h, maps, bias, gamma, beta, weight, shift, mean, variance, eps, tau
+    )
 
 
 class _Given(NamedTuple):
     h: Tensor
+    maps: Tensor | None
     bias: Tensor | None
     gamma: Tensor
     beta: Tensor
@@ -48,7 +62,8 @@ class _Given(NamedTuple):
     def windows(self) -> Any:
         from pyg_msg3d.ops.kernels import triton_collapse as kernels
 
-        return kernels.Windows(self.h, self.tau)
+        maps = None if self.maps is None else self.maps.to(self.h.dtype).contiguous()
+        return kernels.Windows(self.h, self.tau, maps)
 
     @property
     def phi(self) -> Tensor:
@@ -72,46 +87,55 @@ def _backward(
 ) -> list[Tensor | None]:
     windows, phi, of_batch = given.windows, given.phi, given.mean is None
     affine, *_ = windows.affine(given.bias, given.gamma, given.beta, given.eps, *kept)
-    to_gamma, to_beta, line = windows.to_norm(grad, phi, affine, of_batch)
-    to_weight = windows.to_weight(grad, phi, affine)
-    to_h = windows.to_sums(grad, phi, affine, line)
+    norm = given.gamma, given.beta
+    to_weight, to_shift, parts = windows.to_parameters(grad, phi, *norm, affine)
+    to_gamma, to_beta, line = windows.line(parts, affine, of_batch)
+    to_h, to_maps = windows.to_sums(grad, phi, affine, line)
     to_bias = to_mean = to_variance = None
     if of_batch:
         # Which moves the mean that is subtracted.
         to_bias = torch.zeros_like(to_beta)
-    elif any((needed[1], needed[6], needed[7])):
+    elif any((needed[2], needed[7], needed[8])):
         scale, _, _, rstd = affine
         to_bias, to_mean = to_beta * scale, -to_beta * scale
         to_variance = -to_gamma * scale * rstd / 2
-    to_shift = grad.sum((0, 1, 2)) if needed[5] else None
-    found = [to_h, to_bias, to_gamma, to_beta, to_weight, to_shift]
+    found = [to_h, to_maps, to_bias, to_gamma, to_beta, to_weight, to_shift]
     found += [to_mean, to_variance]
     return [
         None if one is None or leaf is None else one.to(leaf.dtype)
-        for one, leaf in zip(found, given[:8], strict=True)
+        for one, leaf in zip(found, given[:9], strict=True)
     ]
 
 
 def _by_definition(given: _Given) -> tuple[Tensor, Tensor, Tensor]:
-    h = given.h.unflatten(2, (given.tau, -1)).transpose(2, 3)
-    return reference.collapse(h, None, *given[1:-1])
+    h = given.h if given.maps is None else F.linear(given.h, given.maps)
+    h = h.unflatten(2, (given.tau, -1)).transpose(2, 3)
+    return reference.collapse(h, None, *given[2:-1])
 
 
 def _work(given: _Given) -> tuple[float, float]:
-    work = 2 * given.h[..., 0].numel() * given.h.size(3) * given.weight.size(0)
-    # Twice to the sums, once to the weights.
-    return work, 3 * work
+    channels = given.gamma.size(0)
+    work = 2 * given.h[..., 0].numel() * channels * given.weight.size(0)
+    mapped = 0 if given.maps is None else 2 * given.h.numel() * channels
+    # Once to the sums; to the weights and the norm two products. Maps once for these
+    # and once for moments; and in the last kernel three times.
+    return work + 2 * mapped, 3 * work + 4 * mapped
 
 
 _collapse = Operator(
     'fused_collapse', _Given, _forward, _backward, _by_definition, _work,
-    lowered=('h', 'weight'), keeps=slice(1, None), keeps_layout=True,
+    lowered=('h', 'maps', 'weight'), keeps=slice(1, None), keeps_layout=True,
 )  # fmt: skip
-trust.register(
-    'collapse', _collapse,
-    lambda: (
-        torch.randn(2, 3, 75, 20), None, torch.rand(20) + 0.5, torch.randn(20),
-        torch.randn(40, 60), torch.randn(40), torch.randn(20), torch.rand(20) + 0.5,
-        1e-5, 3,
-    ),
-)  # fmt: skip
+
+
+def _example(maps: Tensor | None) -> tuple[Any, ...]:
+    channels = 20 if maps is None else maps.size(1)
+    return (
+        torch.randn(2, 3, 75, channels), maps, None, torch.rand(20) + 0.5,
+        torch.randn(20), torch.randn(40, 60), torch.randn(40), torch.randn(20),
+        torch.rand(20) + 0.5, 1e-5, 3,
+    )  # fmt: skip
+
+
+trust.register('collapse', _collapse, lambda: _example(None))
+trust.register('mapped collapse', _collapse, lambda: _example(torch.randn(20, 6)))

@@ -39,6 +39,9 @@ class Operator:
             many ``backward``, given the arguments.
         lowered (sequence of str): The arguments that autocast lowers.
         keeps (slice): The results that ``backward`` gets as ``kept``.
+        passes (callable, optional): Of the tensors, the one to which the gradient is
+            that to the result itself, as a number, if there is one; given the plain
+            arguments.
         keeps_layout (bool): The gradient to the first argument lies in memory as it
             does, dense in any order; all others are contiguous.
         batched (callable, optional): The same for a whole batch at once, in operators
@@ -55,12 +58,14 @@ class Operator:
         work: Callable[[Any], tuple[float, float]],
         lowered: Sequence[str],
         keeps: slice = slice(0),
+        passes: Callable[[Any], int | None] = lambda given: None,
         keeps_layout: bool = False,
         batched: Callable[[Any], Any] | None = None,
     ) -> None:
         self.given, self.forward, self.backward = given, forward, backward
         self.reference, self.batched = reference, batched
         self.lowered, self.keeps, self.keeps_layout = lowered, keeps, keeps_layout
+        self.passes = passes
         arguments, returns = _schema(given, forward)
         self.is_single = not returns.startswith('(')
         #: For each argument 1 where it is a tensor, 2 where it is a list of them.
@@ -147,16 +152,23 @@ class Operator:
             for arg, kind in zip(inputs, self.kinds, strict=True)
         ]
         ctx.mark_non_differentiable(*results[1:])
+        ctx.set_materialize_grads(False)
 
-    def _differentiate(self, ctx: Any, grad: Tensor, *_: Any) -> tuple:
+    def _differentiate(self, ctx: Any, grad: Tensor | None, *_: Any) -> tuple:
         saved = list(ctx.saved_tensors)  # Once: some are computed again for it.
         kept, leaves = saved[: ctx.num_kept], saved[ctx.num_kept :]
         needed = self._leaves(ctx.needs_input_grad)
-        if torch.is_grad_enabled() or is_transformed() or _is_batched(grad):
+        if grad is None:
+            found: list[Tensor | None] = [None] * len(needed)
+        elif torch.is_grad_enabled() or is_transformed() or _is_batched(grad):
             found = self._by_reference(grad, ctx.args, leaves, needed)
         else:
-            args = self._filled(ctx.args, leaves)
-            found = self.backward_op(grad.contiguous(), kept, *args, needed)
+            args, grad = self._filled(ctx.args, leaves), grad.contiguous()
+            passed = self.passes(self.given(*ctx.args))
+            wanted = [need and i != passed for i, need in enumerate(needed)]
+            found = self.backward_op(grad, kept, *args, wanted)
+            if passed is not None:
+                found[passed] = grad
         found = [g if need else None for g, need in zip(found, needed, strict=True)]
         plain = [
             arg if kind else None

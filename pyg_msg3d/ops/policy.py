@@ -155,6 +155,22 @@ def backend(device: torch.device, num_edges: int, num_entries: int) -> str:
 
 #: Joints up to which a frame is held by one program of a GPU's kernels.
 MOST_JOINTS = 64
+#: Channels of a window's frames that are mapped as they are read: before and after.
+MOST_INNER, MOST_MAPPED = 32, 128
+
+
+def most_channels(x: Tensor) -> int:
+    """Channels up to which a branch of MS-TCN is: in float32 a program has registers
+    for half as many."""
+    return 32 if lowered(x) == torch.float32 else 64
+
+
+def lowered(x: Tensor) -> torch.dtype:
+    """The type in which products take some features: autocast may choose another."""
+    device, lowers = x.device.type, x.is_floating_point() and x.dtype != torch.float64
+    if lowers and device in ('cpu', 'cuda') and torch.is_autocast_enabled(device):
+        return torch.get_autocast_dtype(device)
+    return x.dtype
 
 
 def _kind(device: torch.device) -> str:

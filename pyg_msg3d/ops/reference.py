@@ -101,7 +101,7 @@ def collapse(
     """
     h = h if own is None or window is None else combine(h, own, window)
     h = h if bias is None else h + bias.to(h.dtype)
-    y, mean, variance = _normalised(h, gamma, beta, eps, mean, variance)
+    y, mean, variance = normalised(h, gamma, beta, eps, mean, variance)
     shift = None if shift is None else shift.to(weight.dtype)
     return F.linear(y.relu().flatten(-2), weight, shift), mean, variance
 
@@ -132,21 +132,40 @@ def ms_tcn(
         - **last:** :math:`(B, T', V, C'')`
         - **output:** :math:`(B, T', V, C + C'')`
     """
-    y, mean, variance = _normalised(
-        F.linear(x, maps, bias.to(x.dtype)), gammas[0], betas[0], eps[0]
+    y = F.linear(x, maps, bias.to(x.dtype))
+    settings = eps[0], stride, dilations
+    out, mean, variance = branches(
+        y, weights, biases, last, gammas[0], betas[0], *settings
     )
-    *dilated, highest = y.relu().permute(0, 3, 1, 2).split(weights[0].size(0), 1)
-    branches = []
-    for branch, kernel, b, d in zip(dilated, weights, biases, dilations, strict=True):
-        padding = d * (kernel.size(2) // 2), 0
-        branches.append(F.conv2d(branch, kernel, b, (stride, 1), padding, (d, 1)))
-    branches.append(F.max_pool2d(highest, (3, 1), (stride, 1), (1, 0)))
-    out = torch.cat([branch.permute(0, 2, 3, 1) for branch in branches] + [last], -1)
-    out, end_mean, end_variance = _normalised(out, gammas[1], betas[1], eps[1])
+    out, end_mean, end_variance = normalised(out, gammas[1], betas[1], eps[1])
     return out, mean, variance, end_mean, end_variance
 
 
-def _normalised(
+def branches(
+    y: Tensor,
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor | None],
+    last: Tensor,
+    gamma: Tensor,
+    beta: Tensor,
+    eps: float,
+    stride: int,
+    dilations: Sequence[int],
+) -> tuple[Tensor, Tensor, Tensor]:
+    r"""The branches of :func:`ms_tcn` side by side, of the mapped features
+    :math:`(B, T, V, C)`, and mean and variance of these."""
+    y, mean, variance = normalised(y, gamma, beta, eps)
+    *dilated, highest = y.relu().permute(0, 3, 1, 2).split(weights[0].size(0), 1)
+    outs = []
+    for branch, kernel, b, d in zip(dilated, weights, biases, dilations, strict=True):
+        padding = d * (kernel.size(2) // 2), 0
+        outs.append(F.conv2d(branch, kernel, b, (stride, 1), padding, (d, 1)))
+    outs.append(F.max_pool2d(highest, (3, 1), (stride, 1), (1, 0)))
+    out = torch.cat([branch.permute(0, 2, 3, 1) for branch in outs] + [last], -1)
+    return out, mean, variance
+
+
+def normalised(
     h: Tensor,
     gamma: Tensor,
     beta: Tensor,

@@ -3,15 +3,17 @@ time that it would run on a device in a process."""
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from pyg_msg3d.ops.kernels.packages import why_not
 from pyg_msg3d.ops.operator import Operator
+from pyg_msg3d.ops.policy import lowered
 
 #: What ``PYG_MSG3D_KERNELS`` in the environment may be: never use them, use them
 #: unseen, or compare them once, the default.
@@ -34,8 +36,9 @@ def register(
 
 def has_kernels(name: str, x: Tensor) -> bool:
     """Whether there are kernels of an operator for these features."""
-    known = x.dtype in _TOLERANCES and why_not('triton', x) is None
-    return known and is_trusted(name, x.device, x.dtype)
+    dtype = lowered(x)
+    known = dtype in _TOLERANCES and why_not('triton', x) is None
+    return known and is_trusted(name, x.device, dtype)
 
 
 # Looked at once, when code is compiled.
@@ -77,14 +80,14 @@ def _difference(name: str, device: torch.device, dtype: torch.dtype) -> str | No
             torch.autocast(device.type, enabled=False),
         ):
             torch.manual_seed(0)
-            given = [_placed(arg, device, dtype) for arg in example()]
+            given = _each(example(), lambda x: x.to(device, dtype))
             found = []
             for function in (operator.op, operator.define):
-                mine = [_leaf(arg) for arg in given]
+                mine = _each(given, lambda x: x.detach().requires_grad_())
                 with torch.enable_grad():
                     out = function(*mine)
                     out = out if isinstance(out, Tensor) else out[0]
-                    leaves = [arg for arg in mine if isinstance(arg, Tensor)]
+                    leaves = [arg for arg in tree_leaves(mine) if _is_tensor(arg)]
                     grads = torch.autograd.grad(out.float().square().sum(), leaves)
                 found.append((out, *grads))
             for a, b in zip(*found, strict=True):
@@ -96,9 +99,10 @@ def _difference(name: str, device: torch.device, dtype: torch.dtype) -> str | No
     return None
 
 
-def _placed(arg: Any, device: torch.device, dtype: torch.dtype) -> Any:
-    return arg.to(device, dtype) if isinstance(arg, Tensor) else arg
+def _each(args: Sequence[Any], change: Callable[[Tensor], Tensor]) -> list[Any]:
+    """Arguments with other tensors, in lists, too."""
+    return tree_map_only(Tensor, change, list(args))
 
 
-def _leaf(arg: Any) -> Any:
-    return arg.detach().requires_grad_() if isinstance(arg, Tensor) else arg
+def _is_tensor(arg: Any) -> bool:
+    return isinstance(arg, Tensor)

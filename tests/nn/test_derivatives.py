@@ -467,11 +467,15 @@ def raw_operators():
                        [rand(4), rand(6)], [1e-5, 1e-5], 1, [1])  # fmt: skip
     # For GPUs.
     yield ops.frames, (rand(3, V, 4), rand(K * 2, 4), rand(V, V * K), [V, V, K])
-    yield ops.fused_collapse, (rand(1, 4, 3 * V, 2), None, rand(2), rand(2),
+    yield ops.fused_collapse, (rand(1, 4, 3 * V, 2), None, None, rand(2), rand(2),
                                rand(4, 6), None, None, None, 1e-5, 3)  # fmt: skip
+    yield ops.fused_norm, (rand(1, 4, V, 2), rand(2), rand(2), 1e-5)
+    yield ops.fused_ms_tcn, (rand(1, 5, V, 6), None, [rand(2, 2, 3, 1)],
+                             [rand(4), rand(6)], [rand(4), rand(6)], [1e-5, 1e-5],
+                             1, [1], True)  # fmt: skip
 
 
-@pytest.mark.parametrize('index', range(7))
+@pytest.mark.parametrize('index', range(9))
 def test_raw_operators_refuse_forward_mode(index):
     """Torch itself would answer with a tangent of zero, or none."""
     operator, (x, *rest) = list(raw_operators())[index]

@@ -10,7 +10,6 @@ side by side, ``[targets, frames C]``; in another shape, ``[targets frames, C]``
 an input of the second. Sums are kept in float32.
 """
 
-import os
 from typing import Any
 
 import torch
@@ -18,22 +17,14 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from pyg_msg3d.ops.kernels.triton_norm import (
+    MOST_PARTS,
+    PROGRAMS,
+    dot,
+    fitting,
+    precision_of,
+)
 from pyg_msg3d.ops.policy import MOST_JOINTS
-
-IS_INTERPRETED = os.environ.get('TRITON_INTERPRET') == '1'
-# Parts that the frames are split in for gradients to what all of them share.
-_SPLITS = 32
-
-
-@triton.jit
-def _dot(a, b, total, precision: tl.constexpr):
-    """``total + a @ b``."""
-    if precision == 'interpreted':
-        # Which would multiply the bits of bfloat16 as whole numbers.
-        total = tl.dot(a.to(tl.float32), b.to(tl.float32), total)
-    else:
-        total = tl.dot(a, b, total, input_precision=precision)
-    return total
 
 
 @triton.jit
@@ -116,13 +107,13 @@ def sum_kernel(
                 adjacency + k * num_targets * num_sources, target, source,
                 num_targets, num_sources, target_stride, source_stride,
             )  # fmt: skip
-            summed = _dot(matrix, features, nothing, precision).to(features.dtype)
+            summed = dot(matrix, features, nothing, precision).to(features.dtype)
             summed = tl.reshape(summed, [block_targets * block_frames, block_before])
             mapped = _tile(
                 maps + k * before * after, inner, channel,
                 before, after, before_stride, after_stride,
             )  # fmt: skip
-            total = _dot(summed, mapped, total, precision)
+            total = dot(summed, mapped, total, precision)
     there = ((row_frame < left) & (row_target < num_targets))[:, None]
     there = there & (channel < after)[None, :]
     place = (row_frame * num_targets + row_target)[:, None] * after + channel[None, :]
@@ -169,13 +160,13 @@ def maps_gradient_kernel(
             beside // block_before, first + beside % block_before,
             num_sources, left, before,
         )  # fmt: skip
-        summed = _dot(matrix, features, nothing, precision).to(features.dtype)
+        summed = dot(matrix, features, nothing, precision).to(features.dtype)
         summed = tl.reshape(summed, [block_targets * block_frames, block_before])
         above = _below(
             _from(grad, first_frame, num_targets * after), below // block_frames,
             below % block_frames, channel, num_targets, left, after,
         )  # fmt: skip
-        total = _dot(tl.trans(above), summed, total, precision)
+        total = dot(tl.trans(above), summed, total, precision)
     inner = first + tl.arange(0, block_before)
     there = (channel < after)[:, None] & (inner < before)[None, :]
     part = split * tl.num_programs(0) + k
@@ -226,7 +217,7 @@ def adjacency_gradient_kernel(
                 theta = _tile(
                     maps + k * before * after, channel, inner, after, before, before, 1
                 )
-                mapped = _dot(above, theta, mapped, precision)
+                mapped = dot(above, theta, mapped, precision)
             features = _beside(
                 _from(x, first_frame, num_sources * before), source,
                 beside // block_before, first + beside % block_before,
@@ -235,7 +226,7 @@ def adjacency_gradient_kernel(
             mine = tl.reshape(
                 mapped.to(features.dtype), [block_targets, block_frames * block_before]
             )
-            total = _dot(mine, tl.trans(features), total, precision)
+            total = dot(mine, tl.trans(features), total, precision)
     there = (target < num_targets)[:, None] & (source < num_sources)[None, :]
     part = split * tl.num_programs(0) + k
     place = (part * num_targets + target[:, None]) * num_sources + source[None, :]
@@ -280,10 +271,10 @@ def to_maps(grad: Tensor, x: Tensor, adjacency: Tensor) -> Tensor:
     """The gradient to the maps ``[K, C', C]``, in float32."""
     sizes = x.size(1), grad.size(1), x.size(2), grad.size(2)
     k, constants = adjacency.size(0), blocks(x, sizes)
-    splits = _splits(x, constants)
-    out = x.new_empty(splits, k, sizes[3], sizes[2], dtype=torch.float32)
     tiles = triton.cdiv(sizes[3], constants['block_after'])
     tiles *= triton.cdiv(sizes[2], constants['block_before'])
+    splits = _splits(x, constants, k * tiles)
+    out = x.new_empty(splits, k, sizes[3], sizes[2], dtype=torch.float32)
     maps_gradient_kernel[k, tiles, splits](
         grad, x, adjacency, out, x.size(0), *sizes, **constants
     )
@@ -294,7 +285,7 @@ def to_adjacency(grad: Tensor, x: Tensor, maps: Tensor) -> Tensor:
     """The gradient to the matrices ``[K, S', S]``, in float32."""
     sizes = x.size(1), grad.size(1), x.size(2), grad.size(2)
     k, constants = maps.size(0), blocks(x, sizes)
-    splits = _splits(x, constants)
+    splits = _splits(x, constants, k)
     out = x.new_empty(splits, k, sizes[1], sizes[0], dtype=torch.float32)
     adjacency_gradient_kernel[k, splits](
         grad, x, maps, out, x.size(0), *sizes, **constants
@@ -302,8 +293,10 @@ def to_adjacency(grad: Tensor, x: Tensor, maps: Tensor) -> Tensor:
     return out.sum(0)
 
 
-def _splits(x: Tensor, constants: dict[str, Any]) -> int:
-    return max(1, min(_SPLITS, x.size(0) // (4 * constants['block_frames'])))
+def _splits(x: Tensor, constants: dict[str, Any], programs: int) -> int:
+    """Parts that the frames are split in for gradients to what all of them share."""
+    most = min(MOST_PARTS, triton.cdiv(PROGRAMS, programs))
+    return max(1, min(most, x.size(0) // (4 * constants['block_frames'])))
 
 
 def blocks(x: Tensor, sizes: tuple[int, ...], gradient: bool = True) -> dict[str, Any]:
@@ -312,10 +305,8 @@ def blocks(x: Tensor, sizes: tuple[int, ...], gradient: bool = True) -> dict[str
     have at least 16 rows and columns."""
     sources, targets = (fitting(size, MOST_JOINTS) for size in sizes[:2])
     wide = x.dtype == torch.float32
-    # Three products in TF32 come out as one in float32.
-    precision = 'tf32x3' if wide else 'tf32'
     return {
-        'precision': 'interpreted' if IS_INTERPRETED else precision,
+        'precision': precision_of(x),
         'block_sources': sources,
         'block_targets': targets,
         'block_frames': max(1, (32 if wide else 64) // max(sources, targets)),
@@ -326,8 +317,3 @@ def blocks(x: Tensor, sizes: tuple[int, ...], gradient: bool = True) -> dict[str
         # Not fewer, for more programs at a time, by spilling some.
         'maxnreg': 255,
     }
-
-
-def fitting(size: int, most: int) -> int:
-    """A block for so much: a power of two, which the smallest product has 16 of."""
-    return max(16, min(most, triton.next_power_of_2(size)))
