@@ -31,6 +31,7 @@ from pyg_msg3d.ops.kernels import triton_collapse as windows
 from pyg_msg3d.ops.kernels import triton_frames as frames
 from pyg_msg3d.ops.kernels import triton_ms_tcn as branches
 from pyg_msg3d.ops.kernels import triton_norm as norms
+from pyg_msg3d.ops.window import Window
 
 OUTPUT = Path(__file__).with_name('kernels.csv')
 DTYPES = {'bf16': torch.bfloat16, 'fp32': torch.float32}
@@ -41,10 +42,10 @@ _WIDE += ('end_affine', 'end_line', 'to_maps', 'to_shift')
 _WIDE += ('mean', 'variance', 'bias', 'gamma', 'beta', 'shift')
 _INDICES = ('pointer', 'row', 'column')
 _FEATURES = ('x', 'y', 'z', 'h', 'grad', 'value', 'weight', 'weights', 'maps')
-_FEATURES += ('adjacency', 'residual', 'result')
+_FEATURES += ('adjacency', 'residual', 'result', 'other')
 #: Kernels whose ``out`` are sums in float32.
 _SUMS = ('maps_gradient', 'adjacency_gradient', 'weight_gradient', 'moments', 'affine')
-_SUMS += ('products', 'mapped_moments')
+_SUMS += ('products', 'read_moments')
 
 Case = tuple[str, Any, str, dict[str, Any]]
 
@@ -91,23 +92,43 @@ def cases() -> Iterator[Case]:
                 ):  # fmt: skip
                     yield size, kernel, dtype, frames.blocks(like, sizes)
         for tau, channels, outputs in ((3, 96, 96), (5, 192, 384)):
-            shape = 2, 8, tau * 25, channels
-            sums = windows.Windows(like.new_empty(shape, device='meta'), tau)
-            size = f'{tau} frames, channels {channels} to {outputs}'
-            constants = sums.constants(outputs) | sums.mapped | {'has_shift': True}
-            for name in ('collapse', 'products', 'sums_gradient'):
-                yield size, getattr(windows, f'{name}_kernel'), dtype, constants
-        for tau, outputs in ((3, 96), (5, 96)):
-            h = like.new_empty(2, 8, tau * 25, 18, device='meta')
-            sums = windows.Windows(h, tau, h.new_empty(96, 18))
-            size = f'{tau} frames, channels 18, mapped to 96, to {outputs}'
-            constants = sums.constants(outputs) | sums.mapped | {'has_shift': True}
-            for name in ('mapped_moments', 'collapse', 'products', 'mapped_gradient'):
-                if name == 'mapped_gradient':
-                    constants |= sums.all_channels()
-                yield size, getattr(windows, f'{name}_kernel'), dtype, constants
+            for size, sums in (
+                (
+                    f'{tau} frames, channels {channels} to {outputs}',
+                    windows.Windows(
+                        like.new_empty(2, 8, tau * 25, channels), Window(tau)
+                    ),
+                ),
+                (
+                    f'{tau} frames, two parts, channels {channels} to {outputs}',
+                    windows.Windows(
+                        like.new_empty(2, 8, 25, channels), Window(tau),
+                        own=like.new_empty(2, 8, 25, channels),
+                    ),
+                ),
+                (
+                    f'{tau} frames, channels 18, mapped to 96, to {outputs}',
+                    windows.Windows(
+                        like.new_empty(2, 8, tau * 25, 18), Window(tau),
+                        like.new_empty(96, 18),
+                    ),
+                ),
+            ):  # fmt: skip
+                constants = sums.constants(outputs) | {'has_shift': True}
+                names = ['collapse', 'products']
+                names += {
+                    'whole': ['sums_gradient'],
+                    'parts': ['read_moments', 'shared_gradient', 'own_gradient'],
+                    'mapped': ['read_moments', 'mapped_gradient'],
+                }[sums.kind]
+                for name in names:
+                    if name == 'mapped_gradient':
+                        constants |= sums.all_channels()
+                    if name == 'own_gradient':
+                        constants |= sums.fewer_rows()
+                    yield size, getattr(windows, f'{name}_kernel'), dtype, constants
         for channels in (96, 384):
-            features = norms.Features(like.new_empty(2, 8, 25, channels, device='meta'))
+            features = norms.Features(like.new_empty(2, 8, 25, channels))
             constants = {'has_moments': False, 'has_bias': True, 'of_batch': True}
             constants |= {'has_residual': True, 'rectifies': True, 'block_parts': 128}
             constants |= features.blocks

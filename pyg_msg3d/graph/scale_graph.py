@@ -201,6 +201,31 @@ class ScaleGraph:
             self.weight, [self.source, target, self.scale], self.sizes
         )
 
+    def factors(self) -> tuple['ScaleGraph', Tensor]:
+        r"""Of the two factors of a window's graph, see
+        :func:`~pyg_msg3d.graph.factored_window`: what all frames share, from joints to
+        joints, and of what each frame has of its own the diagonal :math:`(V, K)`, which
+        is all of it."""
+        num_joints, k = self.num_sources, self.num_scales
+        sizes = num_joints, num_joints, k
+        if self.is_full:
+            first, own = self.weight.chunk(2)
+            diagonal = own.unflatten(1, (num_joints, k)).diagonal().t()
+            return self.from_parts(first, [], sizes), diagonal
+        edges = self.sorted()
+        source, target, scale, rowptr, order, colptr = edges.indices
+        # How many there are of each kind is not asked for, which would wait for a GPU:
+        # to what all frames share, edges of their own weigh nothing.
+        of_own, weight = target >= num_joints, edges.weight
+        entry = torch.where(of_own, source * k + scale, 0)
+        diagonal = weight.new_zeros(num_joints * k)
+        diagonal = diagonal.index_add(0, entry, torch.where(of_own, weight, 0))
+        rows = rowptr[: num_joints * k + 1]
+        indices = [source, target % num_joints, scale, rows, order, colptr]
+        weight = torch.where(of_own, 0, weight)
+        shared = self.from_parts(weight, indices, sizes)
+        return shared, diagonal.view(num_joints, k)
+
     def unfactored(self, window_size: int) -> 'ScaleGraph':
         r"""The graph of a window of :math:`\tau` frames, full, from its two factors,
         see :func:`~pyg_msg3d.graph.factored_window`."""

@@ -24,7 +24,7 @@ from pyg_msg3d.ops import (
     wants_definition,
 )
 from pyg_msg3d.ops.batched import sums_by_scale
-from pyg_msg3d.ops.fused_collapse import fused_collapse, takes_maps
+from pyg_msg3d.ops.fused_collapse import fused_collapse, takes_maps, takes_parts
 from pyg_msg3d.ops.slots import side_by_side
 
 
@@ -211,14 +211,10 @@ class G3DConv(MultiScaleMessagePassing):
         """Equation (5) in two parts: what all frames of each window share
         ``[B, T', V, C]``, and what each frame has of its own ``[B, T, V, C]``."""
         if self.is_one_step() and self._maps_joints(x, graph):
-            num_joints = graph.num_sources
-            shared, own = graph.full().weight.chunk(2)
             # Windows are summed up first, since there are fewer of them than frames;
             # and all scales of a joint by itself are one map.
-            both = ScaleGraph.of(
-                shared, num_sources=num_joints, num_scales=self.num_scales
-            )
-            diagonal = own.unflatten(1, (num_joints, -1)).diagonal().t()
+            is_full = chosen(self.backend, x, graph) == 'dense'
+            both, diagonal = (graph.full() if is_full else graph).factors()
             return (
                 self.propagate(both, x=sum_windows(x, self.window)),
                 joint_maps(x, self.lin.weight, diagonal),
@@ -230,13 +226,13 @@ class G3DConv(MultiScaleMessagePassing):
         """Whether one product over windows is cheaper than its factors: a GPU waits for
         memory, not for operations."""
         dense = chosen(self.backend, x, graph) == 'dense'
-        return dense and self.is_fused() and policy.is_batched(x)
+        is_whole = dense and self.is_fused() and policy.is_batched(x)
+        return is_whole and not takes_parts(x)
 
     def _maps_joints(self, x: Tensor, graph: ScaleGraph) -> bool:
-        if (
-            is_changed(self.lin, ScaleLinear)
-            or chosen(self.backend, x, graph) != 'dense'
-        ):
+        backend = chosen(self.backend, x, graph)
+        known = backend == 'dense' or (backend == 'triton' and policy.is_batched(x))
+        if is_changed(self.lin, ScaleLinear) or not known:
             return False
         return policy.maps_joints(x.size(-1), self.num_scales, x.size(0) * x.size(1))
 
@@ -274,14 +270,16 @@ class G3DConv(MultiScaleMessagePassing):
         mean = None if norm.training else norm.running_mean
         variance = None if norm.training else norm.running_var
         window = None if own is None else self.window
-        given: Any = [
-            self.bias, norm.weight, norm.bias, self.collapse.weight, self.collapse.bias,
-            mean, variance, norm.eps,
-        ]  # fmt: skip
+        given: dict[str, Any] = {
+            'bias': self.bias, 'gamma': norm.weight, 'beta': norm.bias,
+            'weight': self.collapse.weight, 'shift': self.collapse.bias, 'mean': mean,
+            'variance': variance, 'eps': norm.eps, 'window': window,
+        }  # fmt: skip
         if maps is None:
-            out, mean, variance = collapse(h, own, *given, window)
+            out, mean, variance = collapse(h, own, **given)
         else:
-            out, mean, variance = fused_collapse(h, maps, *given, self.window.size)
+            given['window'] = self.window
+            out, mean, variance = fused_collapse(h, maps, None, **given)
         if norm.training:
             count = h[..., 0].numel() * (1 if own is None else self.window.size)
             track(norm, mean, variance, count)

@@ -9,6 +9,7 @@ the joints.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from pyg_msg3d.graph import ScaleGraph
 from pyg_msg3d.ops import frames
-from pyg_msg3d.ops.fused_collapse import fused_collapse, takes
+from pyg_msg3d.ops.fused_collapse import fused_collapse, takes, takes_parts
 from pyg_msg3d.ops.slots import from_slots, side_by_side
 from pyg_msg3d.ops.window import Window
 
@@ -69,6 +70,14 @@ def _sum(x: Tensor, taps: Tensor, window: Window | None) -> Tensor:
     return out.permute(0, 2, 1, 3).unflatten(0, x.shape[:-3])
 
 
+def joint_maps(x: Tensor, maps: Tensor, diagonal: Tensor) -> Tensor:
+    """A product for each joint, all at once."""
+    own = diagonal @ maps.unflatten(0, (diagonal.size(1), -1)).flatten(1)
+    own = own.unflatten(1, (-1, x.size(-1))).transpose(1, 2)
+    out = torch.bmm(x.flatten(0, 1).transpose(0, 1), own)
+    return out.transpose(0, 1).unflatten(0, x.shape[:2])
+
+
 def collapse(
     h: Tensor,
     own: Tensor | None,
@@ -83,16 +92,25 @@ def collapse(
     window: Window | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """A normalisation, a ReLU and one product."""
+    given: dict[str, Any] = {
+        'bias': bias, 'gamma': gamma, 'beta': beta, 'weight': weight, 'shift': shift,
+        'mean': mean, 'variance': variance, 'eps': eps,
+    }  # fmt: skip
     if own is None or window is None:
-        h = h.transpose(-2, -3)
+        tau, h = h.size(-2), h.transpose(-2, -3)
+        if takes(h):
+            lead, h = h.shape[:-4], h.flatten(-3, -2).flatten(0, -4)
+            out, mean, variance = fused_collapse(
+                h, None, None, window=Window(tau), **given
+            )
+            return out.unflatten(0, lead), mean, variance
+    elif takes_parts(h):
+        lead, h, own = h.shape[:-3], h.flatten(0, -4), own.flatten(0, -4)
+        out, mean, variance = fused_collapse(h, None, own, window=window, **given)
+        return out.unflatten(0, lead), mean, variance
     else:
         h = h.unsqueeze(-3) + torch.stack(window.slices(own), dim=-3)
     lead, (tau, num_joints, channels) = h.shape[:-3], h.shape[-3:]
-    if takes(h):
-        h = h.flatten(-3, -2).flatten(0, -4)
-        given = bias, gamma, beta, weight, shift, mean, variance, eps, tau
-        out, mean, variance = fused_collapse(h, None, *given)
-        return out.unflatten(0, lead[:-1]), mean, variance
     h = h.flatten(-3, -2).transpose(-1, -2).flatten(0, -3).contiguous()
     y, mean, variance = _normalised(h, bias, gamma, beta, eps, mean, variance)
     y = y.relu_().view(-1, channels * tau, num_joints)

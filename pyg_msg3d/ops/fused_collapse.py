@@ -9,11 +9,17 @@ from torch import Tensor
 from pyg_msg3d.ops import reference, trust
 from pyg_msg3d.ops.operator import Operator
 from pyg_msg3d.ops.policy import MOST_INNER, MOST_MAPPED
+from pyg_msg3d.ops.window import Window, combine
 
 
 def takes(h: Tensor) -> bool:
     """Whether there is a kernel for it here."""
     return trust.has_kernels('collapse', h)
+
+
+def takes_parts(h: Tensor) -> bool:
+    """Whether there is one for sums in two parts."""
+    return trust.has_kernels('collapse of parts', h)
 
 
 def takes_maps(x: Tensor, before: int, after: int) -> bool:
@@ -25,6 +31,7 @@ def takes_maps(x: Tensor, before: int, after: int) -> bool:
 def fused_collapse(
     h: Tensor,
     maps: Tensor | None,
+    own: Tensor | None,
     bias: Tensor | None,
     gamma: Tensor,
     beta: Tensor,
@@ -33,21 +40,24 @@ def fused_collapse(
     mean: Tensor | None,
     variance: Tensor | None,
     eps: float,
-    tau: int,
+    window: Window,
 ) -> tuple[Tensor, Tensor, Tensor]:
     r"""Equation and results are those of :func:`pyg_msg3d.ops.reference.collapse`, and
     so are the arguments but for :math:`\mathbf{h}`, which is
     :math:`(B, T', \tau V, C)`, frame by frame, in memory in any order. With maps
     :math:`(C, C^{\prime\prime})` it is what they make of
-    :math:`(B, T', \tau V, C^{\prime\prime})`."""
+    :math:`(B, T', \tau V, C^{\prime\prime})`. In two parts it is
+    :math:`(B, T', V, C)`, and ``own`` :math:`(B, T, V, C)`."""
     return _collapse(
-        h, maps, bias, gamma, beta, weight, shift, mean, variance, eps, tau
-    )
+        h, maps, own, bias, gamma, beta, weight, shift, mean, variance, eps,
+        list(window),
+    )  # fmt: skip
 
 
 class _Given(NamedTuple):
     h: Tensor
     maps: Tensor | None
+    own: Tensor | None
     bias: Tensor | None
     gamma: Tensor
     beta: Tensor
@@ -56,14 +66,15 @@ class _Given(NamedTuple):
     mean: Tensor | None
     variance: Tensor | None
     eps: float
-    tau: int
+    window: list[int]
 
     @property
     def windows(self) -> Any:
         from pyg_msg3d.ops.kernels import triton_collapse as kernels
 
         maps = None if self.maps is None else self.maps.to(self.h.dtype).contiguous()
-        return kernels.Windows(self.h, self.tau, maps)
+        own = None if self.own is None else self.own.to(self.h.dtype)
+        return kernels.Windows(self.h, Window(*self.window), maps, own)
 
     @property
     def phi(self) -> Tensor:
@@ -90,52 +101,61 @@ def _backward(
     norm = given.gamma, given.beta
     to_weight, to_shift, parts = windows.to_parameters(grad, phi, *norm, affine)
     to_gamma, to_beta, line = windows.line(parts, affine, of_batch)
-    to_h, to_maps = windows.to_sums(grad, phi, affine, line)
+    to_h, to_other = windows.to_sums(grad, phi, affine, line)
+    to_maps, to_own = (to_other, None) if given.own is None else (None, to_other)
     to_bias = to_mean = to_variance = None
     if of_batch:
         # Which moves the mean that is subtracted.
         to_bias = torch.zeros_like(to_beta)
-    elif any((needed[2], needed[7], needed[8])):
+    elif any((needed[3], needed[8], needed[9])):
         scale, _, _, rstd = affine
         to_bias, to_mean = to_beta * scale, -to_beta * scale
         to_variance = -to_gamma * scale * rstd / 2
-    found = [to_h, to_maps, to_bias, to_gamma, to_beta, to_weight, to_shift]
+    found = [to_h, to_maps, to_own, to_bias, to_gamma, to_beta, to_weight, to_shift]
     found += [to_mean, to_variance]
     return [
         None if one is None or leaf is None else one.to(leaf.dtype)
-        for one, leaf in zip(found, given[:9], strict=True)
+        for one, leaf in zip(found, given[:10], strict=True)
     ]
 
 
 def _by_definition(given: _Given) -> tuple[Tensor, Tensor, Tensor]:
-    h = given.h if given.maps is None else F.linear(given.h, given.maps)
-    h = h.unflatten(2, (given.tau, -1)).transpose(2, 3)
-    return reference.collapse(h, None, *given[2:-1])
+    window = Window(*given.window)
+    if given.own is not None:
+        h = combine(given.h, given.own, window)
+    else:
+        h = given.h if given.maps is None else F.linear(given.h, given.maps)
+        h = h.unflatten(2, (window.size, -1)).transpose(2, 3)
+    return reference.collapse(h, None, *given[3:-1])
 
 
 def _work(given: _Given) -> tuple[float, float]:
     channels = given.gamma.size(0)
-    work = 2 * given.h[..., 0].numel() * channels * given.weight.size(0)
+    rows = given.h[..., 0].numel() * (1 if given.own is None else given.window[0])
+    work = 2 * rows * channels * given.weight.size(0)
     mapped = 0 if given.maps is None else 2 * given.h.numel() * channels
-    # Once to the sums; to the weights and the norm two products. Maps once for these
-    # and once for moments; and in the last kernel three times.
-    return work + 2 * mapped, 3 * work + 4 * mapped
+    # To the weights and the norm two products, to the sums one, to each part of them
+    # one. Maps once for each of the two kernels; and in the last three times.
+    products = 3 if given.own is None else 4
+    return work + 2 * mapped, products * work + 4 * mapped
 
 
 _collapse = Operator(
     'fused_collapse', _Given, _forward, _backward, _by_definition, _work,
-    lowered=('h', 'maps', 'weight'), keeps=slice(1, None), keeps_layout=True,
+    lowered=('h', 'maps', 'own', 'weight'), keeps=slice(1, None), keeps_layout=True,
 )  # fmt: skip
 
 
-def _example(maps: Tensor | None) -> tuple[Any, ...]:
-    channels = 20 if maps is None else maps.size(1)
+def _example(maps: bool = False, own: bool = False) -> tuple[Any, ...]:
+    h = torch.randn(2, 3, 25 if own else 75, 6 if maps else 20)
     return (
-        torch.randn(2, 3, 75, channels), maps, None, torch.rand(20) + 0.5,
+        h, torch.randn(20, 6) if maps else None,
+        torch.randn(2, 6, 25, 20) if own else None, None, torch.rand(20) + 0.5,
         torch.randn(20), torch.randn(40, 60), torch.randn(40), torch.randn(20),
-        torch.rand(20) + 0.5, 1e-5, 3,
+        torch.rand(20) + 0.5, 1e-5, [3, 2 if own else 1, 1],
     )  # fmt: skip
 
 
-trust.register('collapse', _collapse, lambda: _example(None))
-trust.register('mapped collapse', _collapse, lambda: _example(torch.randn(20, 6)))
+trust.register('collapse', _collapse, _example)
+trust.register('mapped collapse', _collapse, lambda: _example(maps=True))
+trust.register('collapse of parts', _collapse, lambda: _example(own=True))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pyg_msg3d.ops import reference
+from pyg_msg3d.ops import batched, reference
 from pyg_msg3d.ops.kernels.memory import empty
 from pyg_msg3d.ops.operator import Operator
 
@@ -75,4 +75,5 @@ def _work(given: _Given) -> tuple[float, float]:
 _joint_maps = Operator(
     'joint_maps', _Given, _forward, _backward,
     lambda given: reference.joint_maps(*given), _work, lowered=_Given._fields,
+    batched=lambda given: batched.joint_maps(*given),
 )  # fmt: skip

@@ -193,11 +193,13 @@ def lifts(
     channels: tuple[int, int],
     num_edges: int,
     windows_per_frame: float = 1.0,
+    no_slots: bool = False,
 ) -> bool:
     """Whether each joint is lifted to its K slots, once per frame, and these are
     summed; else K slots are summed up at each target, and then mapped. By the
     multiplications per frame, with ``channels`` before and after the maps; where both
-    take as many, what the backward pass computes again is cheaper in the other order.
+    take as many, what the backward pass computes again is cheaper in the other order,
+    unless it does without slots.
     """
     way = forced('order')
     if way is not None:
@@ -207,6 +209,8 @@ def lifts(
     along_edges = windows_per_frame * num_edges
     maps_first = num_sources * per_map + along_edges * after
     sums_first = windows_per_frame * num_targets * per_map + along_edges * before
+    if maps_first == sums_first:
+        return no_slots
     return maps_first < sums_first
 
 
@@ -260,15 +264,17 @@ def is_batched(x: Tensor) -> bool:
     return _kind(x.device) == 'cuda' if way is None else way == 'batched'
 
 
-# Bytes of an intermediate. On CPUs it then stays in the cache, and in memory that the
-# allocator has at hand; GPUs want more work at once.
-_CHUNK_BYTES = {'cpu': 1 << 22, 'cuda': 1 << 28}
+# Bytes of an intermediate: it then stays in the cache, and in memory that the allocator
+# has at hand.
+_CHUNK_BYTES = 1 << 22
 
 
 def chunks(num_items: int, elements_per_item: int, like: Tensor) -> list[slice]:
-    """Slices of a batch whose intermediates are small enough."""
-    bound = _CHUNK_BYTES.get(like.device.type, _CHUNK_BYTES['cuda'])
-    size = max(1, bound // (like.element_size() * max(1, elements_per_item)))
+    """Slices of a batch whose intermediates are small enough; all of it where it is
+    computed at once."""
+    if is_batched(like):
+        return [slice(0, num_items)]
+    size = max(1, _CHUNK_BYTES // (like.element_size() * max(1, elements_per_item)))
     return [slice(i, min(i + size, num_items)) for i in range(0, num_items, size)]
 
 

@@ -85,6 +85,7 @@ def scale_sum(
         lifts = policy.lifts(
             k, x.size(-2), graph.num_targets, (x.size(-1), maps.size(0) // k),
             graph.weight.numel(), 1 / window.stride if window else 1,
+            policy.is_batched(x) and not graph.weight.requires_grad,
         )  # fmt: skip
     if backend == 'dense' and policy.is_batched(x):
         return batched.scale_sum(x, maps, graph, window, lifts)
@@ -319,7 +320,10 @@ def _backward(
         if maps is None:
             to_x[chunk], mine = sums.backward(g, part, needed[2])
         elif given.lifts:
-            g, mine = sums.backward(g, to_slots(linear(part, maps), k), needed[2])
+            # Along edges, slots are of use to the gradient of the graph alone.
+            reads = needed[2] or not given.indices
+            slots = to_slots(linear(part, maps), k) if reads else part
+            g, mine = sums.backward(g, slots, needed[2])
             to_maps += linear_backward(from_slots(g, k), part, maps, to_x[chunk])[1]
         else:
             slots = from_slots(sums.product(part), k)

@@ -467,8 +467,9 @@ def raw_operators():
                        [rand(4), rand(6)], [1e-5, 1e-5], 1, [1])  # fmt: skip
     # For GPUs.
     yield ops.frames, (rand(3, V, 4), rand(K * 2, 4), rand(V, V * K), [V, V, K])
-    yield ops.fused_collapse, (rand(1, 4, 3 * V, 2), None, None, rand(2), rand(2),
-                               rand(4, 6), None, None, None, 1e-5, 3)  # fmt: skip
+    yield ops.fused_collapse, (rand(1, 4, 3 * V, 2), None, None, None, rand(2), rand(2),
+                               rand(4, 6), None, None, None, 1e-5,
+                               [3, 1, 1])  # fmt: skip
     yield ops.fused_norm, (rand(1, 4, V, 2), rand(2), rand(2), 1e-5)
     yield ops.fused_ms_tcn, (rand(1, 5, V, 6), None, [rand(2, 2, 3, 1)],
                              [rand(4), rand(6)], [rand(4), rand(6)], [1e-5, 1e-5],

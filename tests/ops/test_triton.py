@@ -53,7 +53,7 @@ def test_compiles_ahead(arch, tmp_path):
     assert told.returncode == 0, told.stdout[-3000:] + told.stderr[-3000:]
     with table.open(newline='') as file:
         kernels = {(row['kernel'], row['features']) for row in csv.DictReader(file)}
-    assert len(kernels) == 2 * 18
+    assert len(kernels) == 2 * 20
 
 
 def test_without_a_gpu_it_says_so(monkeypatch):

@@ -9,6 +9,7 @@ from problems import DTYPES, K
 from torch.nn.utils import prune
 
 from pyg_msg3d.graph import ScaleGraph
+from pyg_msg3d.nn import G3DBlock
 from pyg_msg3d.ops import Window, collapse, policy, reference, scale_sum, trust, use
 from pyg_msg3d.ops.fused_ms_tcn import fused_ms_tcn
 
@@ -129,7 +130,7 @@ def test_layouts_of_sums():
     given = torch.ones(12), torch.zeros(12), torch.randn(6, 24), None, None, None, 1e-5
     seen = []
     view = h.permute(0, 2, 3, 1)
-    out, mean, variance = fused_collapse(view, None, None, *given, 2)
+    out, mean, variance = fused_collapse(view, None, None, None, *given, Window(2))
     view.register_hook(lambda grad: seen.append(grad.stride()))
     out.sum().backward()
     assert seen == [view.stride()]
@@ -153,12 +154,64 @@ def test_collapse_of_what_is_mapped_as_it_is_read(sizes, window, training, dtype
     def collapsed(function):
         def run(h, maps, gamma, beta, weight, shift, *moments):
             given = gamma, beta, weight, shift, *(moments or (None, None))
-            out, *_ = function(h, maps, None, *given, 1e-5, tau)
+            out, *_ = function(h, maps, None, None, *given, 1e-5, window)
             return out
 
         return run
 
     check(collapsed(fused_collapse), collapsed(_collapse.define), inputs, dtype, True)
+
+
+@every_dtype
+@pytest.mark.parametrize('training', [True, False])
+@pytest.mark.parametrize(
+    'window', [Window(3), Window(5, 2), Window(2, 3), Window(3, 1, 2), Window(4, 2, 3)]
+)
+def test_collapse_of_two_parts(window, training, dtype):
+    """Among them windows that reach beyond a clip, and frames that no window has."""
+    tau, channels, outputs, joints = window.size, 20, 37, 5
+    inputs = [
+        leaf(2, window.count(11), joints, channels),
+        leaf(2, 11, joints, channels),
+    ]
+    inputs += [leaf(channels), leaf(channels), leaf(outputs, tau * channels)]
+    inputs += [leaf(outputs)]
+    if not training:
+        inputs += [leaf(channels), (torch.rand(channels) + 0.5).requires_grad_()]
+
+    def collapsed(function):
+        def run(h, own, gamma, beta, weight, shift, *moments):
+            given = gamma, beta, weight, shift, *(moments or (None, None))
+            out, *_ = function(h, own, None, *given, 1e-5, window)
+            return out
+
+        return run
+
+    check(collapsed(collapse), collapsed(reference.collapse), inputs, dtype, True)
+
+
+@pytest.mark.parametrize('residual', ['tied', None])
+@pytest.mark.parametrize('ways', [('batched',), ('batched', 'triton')])
+@pytest.mark.parametrize('window', [(3, 1, 1), (5, 2, 1), (4, 1, 2)])
+def test_windows_in_two_factors(window, ways, residual):
+    """The layer takes them apart, in each way to add messages up."""
+    torch.manual_seed(0)
+    tau, stride, dilation = window
+    edges = torch.tensor([[0, 1, 1, 2, 3, 1], [1, 0, 2, 1, 1, 3]])
+    given = 20, 24, edges, 4, 3, tau, stride, dilation
+    block = G3DBlock(*given, residual=residual)
+    if residual == 'tied':
+        torch.nn.init.normal_(block.adjacency.residual, std=0.1)
+    x, found, cotangent = leaf(2, 8, 4, 20), [], None
+    for way, kind in ((ways, torch.float32), (('reference',), torch.float64)):
+        block, features = block.to(kind), x.detach().to(kind).requires_grad_()
+        with use(*way):
+            out = block(features)
+        mine = [features, *block.adjacency.parameters(), block.conv.lin.weight]
+        cotangent = torch.randn_like(out) if cotangent is None else cotangent.to(kind)
+        found.append([out, *torch.autograd.grad(out, mine, cotangent)])
+    for a, b in zip(*found, strict=True):
+        assert (a.double() - b).norm() <= 1e-5 * b.norm()
 
 
 @every_dtype

@@ -229,12 +229,15 @@ def through_kernel(
 
 
 class Features:
-    """Features ``[B, W, tau V, C]``, which are to be normalised; so many channels,
-    where they are yet to be mapped."""
+    """Features ``[B, W, tau V, C]``, which are to be normalised: so many channels,
+    where they are yet to be mapped; and so many times as many joints, where those of
+    other frames are yet to be added."""
 
-    def __init__(self, h: Tensor, tau: int = 1, channels: int | None = None) -> None:
+    def __init__(
+        self, h: Tensor, tau: int = 1, channels: int | None = None, more: int = 1
+    ) -> None:
         self.h, self.tau, self.channels = h, tau, channels or h.size(3)
-        num_joints = h.size(2) // tau
+        num_joints = h.size(2) * more // tau
         self.num_rows = h.size(0) * h.size(1) * num_joints
         self.sizes = self.num_rows, h.size(1), num_joints, tau, self.channels
         self.blocks = row_blocks(h, self.channels)
