@@ -69,6 +69,7 @@ def cases() -> list[Case]:
 def main() -> None:
     parser = runner.parser(__doc__, 'operators.csv')
     parser.add_argument('--only', help='cases whose name has this in it')
+    parser.add_argument('--device', default=runner.DEVICE)
     args = parser.parse_args()
     print(', '.join(f'{key} {value}' for key, value in runner.machine().items()))
     machine = runner.peak()
@@ -76,15 +77,15 @@ def main() -> None:
     table: list[dict[str, object]] = []
     for case in cases():
         if args.only is None or args.only in str(case):
-            table += measure(case, args.repeats, machine)
+            table += measure(case, args.repeats, machine, args.device)
     runner.save(table, args.output)
     print(f'written to {args.output}')
 
 
 def measure(
-    case: Case, repeats: int, machine: dict[str, float]
+    case: Case, repeats: int, machine: dict[str, float], device: str
 ) -> list[dict[str, object]]:
-    x, source, target, weight, num_targets, window = problem(case)
+    x, source, target, weight, num_targets, window = problem(case, device)
     tau = case.tau
     entries = num_targets * x.size(-2) * tau
     chosen = policy.backend(x.device, source.numel(), entries)
@@ -149,7 +150,7 @@ def measure(
 
 
 def problem(
-    case: Case,
+    case: Case, device: str
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, int, Window | None]:
     """Features, edges from slots to targets with their weights, and the targets."""
     bones = GRAPHS[case.graph]()
@@ -157,7 +158,6 @@ def problem(
     nodes = tau * v
     edges = window_graph(bones.edge_index, v, tau) if tau > 1 else bones.edge_index
     (source, target), scale, weight = disentangle(edges, nodes, k)
-    device = runner.DEVICE
     torch.manual_seed(0)
     # As many frames as make a few million features.
     frames = max(tau, min(200, (1 << 22) // (v * k * case.channels)))

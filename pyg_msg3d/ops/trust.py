@@ -34,6 +34,11 @@ def register(
     _EXAMPLES[name] = operator, example
 
 
+def names() -> list[str]:
+    """The operators with kernels."""
+    return list(_EXAMPLES)
+
+
 def has_kernels(name: str, x: Tensor) -> bool:
     """Whether there are kernels of an operator for these features."""
     dtype = lowered(x)
@@ -60,7 +65,7 @@ def is_trusted(name: str, device: torch.device, dtype: torch.dtype) -> bool:
     key = name, device, dtype
     if key not in _FOUND:
         with _disable_current_modes():
-            reason = _difference(name, device, dtype)
+            reason = difference(name, device, dtype)
         _FOUND[key] = reason is None
         if reason is not None:
             warnings.warn(
@@ -71,7 +76,7 @@ def is_trusted(name: str, device: torch.device, dtype: torch.dtype) -> bool:
     return _FOUND[key]
 
 
-def _difference(name: str, device: torch.device, dtype: torch.dtype) -> str | None:
+def difference(name: str, device: torch.device, dtype: torch.dtype) -> str | None:
     """How results or gradients differ from the definition, or what went wrong."""
     operator, example = _EXAMPLES[name]
     try:

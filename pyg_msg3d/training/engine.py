@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pyg_msg3d.models import MSG3D
 from pyg_msg3d.training.activations import checkpoint_activations
+from pyg_msg3d.training.captured import CapturedPass
 from pyg_msg3d.training.precision import Precision, widened
 from pyg_msg3d.training.predict import as_input
 from pyg_msg3d.training.settings import Settings
@@ -73,12 +74,19 @@ class Engine:
                 device_ids=[world.device.index] if gpu else None,
                 gradient_as_bucket_view=True,
             )
+        if settings.cuda_graphs and (world.device.type != 'cuda' or world.size > 1):
+            raise ValueError(
+                f'cuda_graphs is for one process on a GPU (got {world.size} on '
+                f'{world.device.type}). Leave it out, or train with device=cuda'
+            )
+        self._captured: CapturedPass | None = None
         self.optimizer = SGD(
             self.model.parameters(),
             lr=settings.learning_rate,
             momentum=settings.momentum,
             nesterov=settings.momentum > 0,
             weight_decay=settings.weight_decay,
+            fused=world.device.type == 'cuda' or None,
         )
 
     @property
@@ -103,7 +111,8 @@ class Engine:
         """
         for group in self.optimizer.param_groups:
             group['lr'] = lr
-        self.optimizer.zero_grad(set_to_none=True)
+        if self._captured is None:
+            self.optimizer.zero_grad(set_to_none=True)
         losses, correct = [], torch.zeros((), device=self.world.device)
         for number, batch in enumerate(parts):
             # Processes exchange gradients once, with the last part.
@@ -111,7 +120,7 @@ class Engine:
             wait = self.world.size > 1 and not last
             with self.parallel.no_sync() if wait else nullcontext():  # type: ignore[operator]
                 loss, right = self._backward(batch, len(parts))
-            losses.append(loss.double())
+            losses.append(loss.double())  # A copy: replays write over the other.
             correct += right
 
         each = torch.stack(losses)
@@ -132,17 +141,25 @@ class Engine:
             bool(sums[5]),
         )
 
-    def _backward(self, batch: Any, num_parts: int) -> tuple[Tensor, Tensor]:
+    def _backward(self, batch: Any, num_parts: int) -> tuple[Tensor, ...]:
         x = as_input(batch.x, self.model)
         target = batch.y.to(self.world.device, non_blocking=True)
-        with self.precision.autocast():
-            logits = self.parallel(x)
-        logits = widened(logits)
-        loss = cross_entropy(
-            logits, target, label_smoothing=self.settings.label_smoothing
-        )
-        self.precision.scaler.scale(loss / num_parts).backward()
-        return loss.detach(), (logits.argmax(1) == target).sum()
+
+        def run(x: Tensor, target: Tensor) -> tuple[Tensor, ...]:
+            with self.precision.autocast():
+                logits = self.parallel(x)
+            logits = widened(logits)
+            loss = cross_entropy(
+                logits, target, label_smoothing=self.settings.label_smoothing
+            )
+            self.precision.scaler.scale(loss / num_parts).backward()
+            return loss.detach(), (logits.argmax(1) == target).sum()
+
+        if not self.settings.cuda_graphs:
+            return run(x, target)
+        if self._captured is None:
+            self._captured = CapturedPass(run, self.model, x, target)
+        return self._captured(x, target)
 
     def _update(self) -> None:
         scaler = self.precision.scaler

@@ -6,6 +6,27 @@ from torch.amp.grad_scaler import GradScaler
 _DTYPES = {'float32': None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
+def resolved(name: str, device: torch.device) -> str:
+    """What :obj:`"auto"` stands for on a device."""
+    if name != 'auto':
+        return name
+    if device.type != 'cuda':
+        return 'float32'
+    has_it = torch.cuda.is_bf16_supported(including_emulation=False)
+    return 'bf16' if has_it else 'float32'
+
+
+def tf32(device: torch.device) -> str | None:
+    """Which products in float32 a GPU computes in TF32, as torch is set."""
+    if device.type != 'cuda':
+        return None
+    kinds = {
+        'matrices': torch.backends.cuda.matmul.allow_tf32,
+        'convolutions': torch.backends.cudnn.allow_tf32,
+    }
+    return ' and '.join(kind for kind, allowed in kinds.items() if allowed) or 'none'
+
+
 class Precision:
     r"""Products and activations in :obj:`"bf16"` or :obj:`"fp16"`, under torch's
     autocast. Weights, the statistics of batch norm, adjacencies and their
@@ -13,12 +34,13 @@ class Precision:
     that small gradients do not vanish.
 
     Args:
-        name (str): :obj:`"float32"`, :obj:`"bf16"` or :obj:`"fp16"`.
+        name (str): :obj:`"float32"`, :obj:`"bf16"`, :obj:`"fp16"`, or
+            :obj:`"auto"`, which picks by the device.
         device (torch.device): The device.
     """
 
     def __init__(self, name: str, device: torch.device) -> None:
-        dtype = _DTYPES[name]
+        dtype = _DTYPES[resolved(name, device)]
         if (
             dtype == torch.bfloat16
             and device.type == 'cuda'

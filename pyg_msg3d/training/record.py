@@ -15,6 +15,7 @@ import torch
 
 from pyg_msg3d.data.atomic import write_atomically
 from pyg_msg3d.training.checkpoints import versions
+from pyg_msg3d.training.precision import tf32
 from pyg_msg3d.training.world import World
 from pyg_msg3d.visualize import pyplot
 
@@ -155,6 +156,7 @@ def environment(world: World) -> dict[str, Any]:
         'platform': platform.platform(),
         'processes': world.size,
         'device': torch.cuda.get_device_name(world.device) if gpu else 'cpu',
+        'tf32': tf32(world.device),
         'threads': torch.get_num_threads(),
         'command': sys.argv,
     }

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pyg_msg3d.described import described
 
-Precision = Literal['float32', 'bf16', 'fp16']
+Precision = Literal['auto', 'float32', 'bf16', 'fp16']
 Schedule = Literal['cosine', 'steps', 'constant']
 
 
@@ -37,7 +37,10 @@ class Settings:
     warm_up: float = described(0.0, 'epochs in which it rises linearly first')
     label_smoothing: float = described(0.0, 'of the cross entropy')
 
-    precision: Precision = described('float32', 'of activations and products')
+    precision: Precision = described(
+        'auto', 'of activations and products; auto: bf16 on GPUs that have it, else '
+        'float32',
+    )  # fmt: skip
     accumulate: int = described(
         1, 'parts that a batch is computed in, one after the other, to save memory'
     )
@@ -46,6 +49,9 @@ class Settings:
         None, 'test an exponential moving average of the weights, of this decay'
     )
     compile: bool = described(False, 'compile the model (torch.compile)')
+    cuda_graphs: bool = described(
+        False, 'capture a step once and replay it; one process and one GPU only'
+    )
     sync_batch_norm: bool = described(
         False, 'batch norm over the clips of all processes; GPUs only'
     )
@@ -99,8 +105,13 @@ class Settings:
                 "'compile' and 'checkpoint_activations' exclude each other: a compiled "
                 'model decides itself what to keep'
             )
+        if self.cuda_graphs and (self.compile or self.accumulate > 1):
+            raise ValueError(
+                "'cuda_graphs' excludes 'compile' and 'accumulate': a step is captured "
+                'as it is, and whole'
+            )
         for name, known in (
-            ('precision', ('float32', 'bf16', 'fp16')),
+            ('precision', ('auto', 'float32', 'bf16', 'fp16')),
             ('schedule', ('cosine', 'steps', 'constant')),
             ('average', ('probabilities', 'logits')),
         ):
@@ -143,8 +154,8 @@ class Settings:
 
 # What may change from one part of a training to the next.
 _FREE = {
-    'accumulate', 'checkpoint_activations', 'compile', 'num_workers', 'save_every',
-    'deterministic', 'tensorboard', 'test_batch_size', 'test_every',
+    'accumulate', 'checkpoint_activations', 'compile', 'cuda_graphs', 'num_workers',
+    'save_every', 'deterministic', 'tensorboard', 'test_batch_size', 'test_every',
 }  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from os import PathLike
 from pathlib import Path
 from time import perf_counter
@@ -25,6 +25,7 @@ from pyg_msg3d.training.checks import check_fit
 from pyg_msg3d.training.data_facts import data_facts, facts_differ
 from pyg_msg3d.training.engine import Engine
 from pyg_msg3d.training.interrupts import Interrupts
+from pyg_msg3d.training.precision import resolved, tf32
 from pyg_msg3d.training.predict import Stopped, predict
 from pyg_msg3d.training.progress import Progress
 from pyg_msg3d.training.record import Epoch, Record, clear
@@ -85,9 +86,11 @@ class Trainer:
         overwrite: bool = False,
         notes: Mapping[str, Any] | None = None,
     ) -> None:
-        self.settings = settings
         self.notes = dict(notes or {})
         self.world = world or World(device=next(model.parameters()).device)
+        # What is kept says how it was trained, not that it was left open.
+        precision: Any = resolved(settings.precision, self.world.device)
+        self.settings = settings = replace(settings, precision=precision)
         check_fit(model, train_set, 'training')
         check_fit(model, test_set, 'test')
         self.test_set = test_set
@@ -153,12 +156,19 @@ class Trainer:
                 )
             )
             if left > 0:
-                progress.say(self._opening)
+                progress.say(self._opening + self._bits())
             while self.epoch < self.settings.epochs:
                 self._train_epoch(record, progress)
                 self._end_epoch(record, progress)
             record.catch_up(self.history)
         return self.history
+
+    def _bits(self) -> str:
+        """In what a GPU computes, since it may not be what was asked for."""
+        allowed = tf32(self.world.device)
+        if allowed is None:
+            return ''
+        return f'; {self.settings.precision}, of float32 in TF32: {allowed}'
 
     @contextmanager
     def _folder_alone(self) -> Iterator[None]:

@@ -71,7 +71,7 @@ def test_without_a_recipe():
     for key in ('batch_size', 'learning_rate', 'weight_decay', 'gamma'):
         assert getattr(plain, key) == getattr(official, key)
     assert replace(plain, batch_size=64).learning_rate == 0.1
-    assert (plain.precision, plain.accumulate) == ('float32', 1)
+    assert (plain.precision, plain.accumulate) == ('auto', 1)
     off = ('compile', 'sync_batch_norm', 'checkpoint_activations', 'deterministic')
     assert not any(getattr(plain, name) for name in off)
     assert (plain.seed, plain.num_workers, plain.save_every) == (0, 0, 0)
@@ -106,7 +106,7 @@ ONE_OR_MORE = (
         (['lr', 'clip_norm'], [None, 1e-9, 1, 2], [0, -1]),
         (['momentum', 'label_smoothing'], [0, 0.5, 1 - 1e-9], [1, 1.5, -1e-9]),
         (['ema'], [None, 0, 0.5, 1 - 1e-9], [1, 1.5, -1e-9]),
-        (['precision'], ['float32', 'bf16', 'fp16'], ['float64', 'half']),
+        (['precision'], ['auto', 'float32', 'bf16', 'fp16'], ['float64', 'half']),
         (['schedule'], ['cosine', 'constant'], ['linear', '']),
         (['average'], ['logits', 'probabilities'], ['scores', '']),
     ],
@@ -200,6 +200,7 @@ FREE = {
     'accumulate': 2,
     'checkpoint_activations': True,
     'compile': True,
+    'cuda_graphs': True,
     'num_workers': 3,
     'save_every': 7,
     'deterministic': True,

@@ -197,7 +197,7 @@ def test_help_shows_the_defaults_of_the_recipe(monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert '(default: 30,40)' in printed
     assert '--no-compile' in printed
-    assert '{float32,bf16,fp16}' in printed
+    assert '{auto,float32,bf16,fp16}' in printed
 
 
 def test_wrong_words_are_refused(monkeypatch, capsys):
