@@ -20,7 +20,7 @@ from pyg_msg3d.ops.policy import lowered
 MODES = ('off', 'on', 'check')
 
 # Relative errors, as norms, that rounding explains.
-_TOLERANCES = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
+_TOLERANCES = {torch.float32: 1e-4, torch.float16: 3e-2, torch.bfloat16: 5e-2}
 
 _EXAMPLES: dict[str, tuple[Operator, Callable[[], tuple[Any, ...]]]] = {}
 _FOUND: dict[tuple[str, torch.device, torch.dtype], bool] = {}
@@ -93,7 +93,7 @@ def difference(name: str, device: torch.device, dtype: torch.dtype) -> str | Non
                     out = function(*mine)
                     out = out if isinstance(out, Tensor) else out[0]
                     leaves = [arg for arg in tree_leaves(mine) if _is_tensor(arg)]
-                    grads = torch.autograd.grad(out.float().square().sum(), leaves)
+                    grads = torch.autograd.grad(out.float().square().mean(), leaves)
                 found.append((out, *grads))
             for a, b in zip(*found, strict=True):
                 error = (a.double() - b.double()).norm() / b.double().norm()
