@@ -132,9 +132,15 @@ def cases() -> Iterator[Case]:
             constants = {'has_moments': False, 'has_bias': True, 'of_batch': True}
             constants |= {'has_residual': True, 'rectifies': True, 'block_parts': 128}
             constants |= features.blocks
-            for name in ('moments', 'affine', 'line', 'apply', 'sums', 'through'):
+            for name in ('moments', 'affine', 'line', 'sums'):
                 kernel = getattr(norms, f'{name}_kernel')
                 yield f'channels {channels}', kernel, dtype, constants
+        for tuned in (norms.tuned_apply, norms.tuned_through, sparse.tuned_product):
+            constants = {'has_residual': True, 'rectifies': True}
+            constants |= {'accumulator': tl.float32}
+            for choice in tuned.choices:
+                size = ', '.join(f'{k} {v}' for k, v in choice.items())
+                yield size, tuned.kernel, dtype, constants | choice
         for width in (16, 32, 64)[: 2 if dtype == 'fp32' else 3]:
             for kernel, constants in (
                 (branches.branches_kernel, branches.blocks(like, width)),
@@ -145,13 +151,8 @@ def cases() -> Iterator[Case]:
             ):
                 constants['dilations'] = 1, 2, 3, 4
                 yield f'channels {width} of a branch', kernel, dtype, constants
-        for kernel in (sparse.product_kernel, sparse.weight_gradient_kernel):
-            constants = {
-                'accumulator': tl.float32,
-                'block_edges': sparse.BLOCK_EDGES,
-                'block_channels': sparse.BLOCK_CHANNELS,
-            }
-            yield 'any', kernel, dtype, constants
+        constants = {'accumulator': tl.float32, 'block_channels': 64}
+        yield 'any', sparse.weight_gradient_kernel, dtype, constants
 
 
 def build(

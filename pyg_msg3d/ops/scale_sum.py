@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pyg_msg3d.graph import ScaleGraph
-from pyg_msg3d.ops import batched, policy, reference
+from pyg_msg3d.ops import batched, policy, reference, trust
 from pyg_msg3d.ops.kernels import csr, dense
 from pyg_msg3d.ops.kernels.linear import linear, linear_backward
 from pyg_msg3d.ops.kernels.memory import empty
@@ -119,7 +119,7 @@ def chosen(backend: str, x: Tensor, graph: ScaleGraph) -> str:
         if graph.is_full and policy.is_known(x.device):
             return 'dense'
         backend = policy.backend(x.device, graph.weight.numel(), graph.num_entries)
-        missing = backend == 'triton' and why_not(backend, x) is not None
+        missing = backend == 'triton' and not trust.has_kernels('sparse', x)
         return 'csr' if missing else backend
     reason = why_not(backend, x)
     if reason is not None:
@@ -361,3 +361,17 @@ _scale_sum = Operator(
     'scale_sum', _Given, _forward, _backward, _by_definition, _work,
     lowered=('x', 'maps', 'weight'),
 )  # fmt: skip
+
+
+def _example() -> tuple[Any, ...]:
+    k, joints, edges = 2, 9, torch.arange(40)
+    ends = edges * 7 % joints, edges * 5 % joints, edges % k
+    graph = ScaleGraph.of(
+        torch.stack(ends[:2]), ends[2], torch.rand(40), num_sources=joints, num_scales=k
+    ).sorted()
+    x, maps = torch.randn(4, joints, 20), torch.randn(k * 30, 20)
+    indices, sizes = graph.indices, list(graph.sizes)
+    return x, maps, graph.weight, indices, sizes, [0, 1, 1], 'triton', True
+
+
+trust.register('sparse', _scale_sum, _example)

@@ -85,14 +85,17 @@ def difference(name: str, device: torch.device, dtype: torch.dtype) -> str | Non
             torch.autocast(device.type, enabled=False),
         ):
             torch.manual_seed(0)
-            given = _each(example(), lambda x: x.to(device, dtype))
+            given = _each(
+                example(),
+                lambda x: x.to(device, dtype if x.is_floating_point() else x.dtype),
+            )
             found = []
             for function in (operator.op, operator.define):
-                mine = _each(given, lambda x: x.detach().requires_grad_())
+                mine = _each(given, _leaf)
                 with torch.enable_grad():
                     out = function(*mine)
                     out = out if isinstance(out, Tensor) else out[0]
-                    leaves = [arg for arg in tree_leaves(mine) if _is_tensor(arg)]
+                    leaves = [arg for arg in tree_leaves(mine) if _is_leaf(arg)]
                     grads = torch.autograd.grad(out.float().square().mean(), leaves)
                 found.append((out, *grads))
             for a, b in zip(*found, strict=True):
@@ -109,5 +112,9 @@ def _each(args: Sequence[Any], change: Callable[[Tensor], Tensor]) -> list[Any]:
     return tree_map_only(Tensor, change, list(args))
 
 
-def _is_tensor(arg: Any) -> bool:
-    return isinstance(arg, Tensor)
+def _leaf(x: Tensor) -> Tensor:
+    return x.detach().requires_grad_(x.is_floating_point())
+
+
+def _is_leaf(arg: Any) -> bool:
+    return isinstance(arg, Tensor) and arg.requires_grad

@@ -7,10 +7,11 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from pyg_msg3d.ops.kernels.tuned import Constants, Tuned
 from pyg_msg3d.ops.policy import wide
 
-#: Edges and channels that a program has in hand at a time.
-BLOCK_EDGES, BLOCK_CHANNELS = 16, 64
+# Channels that a program of the gradient to the weights has in hand.
+_BLOCK_CHANNELS = 64
 # Parts that the frames are split in for the gradient of the weights, so that few edges
 # still make work for a whole GPU.
 _SPLITS = 32
@@ -30,7 +31,8 @@ def product_kernel(
     block_edges: tl.constexpr,
     block_channels: tl.constexpr,
 ):
-    """One row of one frame, and some of its channels, by each program."""
+    """One row of one frame, and some of its channels, by each program: however long a
+    row is, no other waits for it."""
     # 64 bits, since a batch may hold more than 2^31 features.
     frame = (tl.program_id(0) // num_rows).to(tl.int64)
     row = tl.program_id(0) % num_rows
@@ -82,6 +84,18 @@ def weight_gradient_kernel(
     tl.store(out + split * num_edges + edge, tl.sum(total, axis=0))
 
 
+tuned_product = Tuned(
+    product_kernel,
+    [
+        {'block_edges': edges, 'block_channels': channels, 'num_warps': warps}
+        for edges, channels, warps in (
+            (16, 64, 4), (16, 64, 2), (8, 64, 1), (32, 64, 4), (16, 128, 4),
+        )
+    ],
+    key=['num_sources', 'num_rows', 'channels'],
+)  # fmt: skip
+
+
 Rows = tuple[Tensor, Tensor, Tensor]
 """A sparse matrix: row ``i`` holds the entries ``pointer[i]`` to ``pointer[i + 1]``,
 each with its column and value."""
@@ -101,20 +115,14 @@ def product(matrix: Rows, x: Tensor, out: Tensor | None = None) -> Tensor:
     out = x.new_empty(frames, num_rows, channels) if out is None else out
     if out.numel() == 0:
         return out
-    blocks = triton.cdiv(channels, BLOCK_CHANNELS)
-    product_kernel[frames * num_rows, blocks](
-        x,
-        pointer,
-        column,
-        value,
-        out,
-        num_sources,
-        num_rows,
-        channels,
+
+    def grid(constants: Constants) -> tuple[int, int]:
+        return frames * num_rows, triton.cdiv(channels, constants['block_channels'])
+
+    tuned_product(
+        grid, x, pointer, column, value, out, num_sources, num_rows, channels,
         accumulator=_accumulator(x),
-        block_edges=BLOCK_EDGES,
-        block_channels=BLOCK_CHANNELS,
-    )
+    )  # fmt: skip
     return out
 
 
@@ -138,7 +146,7 @@ def weight_gradient(grad: Tensor, x: Tensor, row: Tensor, column: Tensor) -> Ten
             grad.size(1),
             channels,
             accumulator=_accumulator(x),
-            block_channels=BLOCK_CHANNELS,
+            block_channels=_BLOCK_CHANNELS,
         )
     return parts.sum(0)
 

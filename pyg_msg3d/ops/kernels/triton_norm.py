@@ -7,7 +7,6 @@ Features are ``[B, W, tau V, C]``, of plain frames with ``tau = 1``, and may lie
 memory in any order. Rows are the joints of all frames or windows, ``B W V``.
 """
 
-import os
 from typing import Any
 
 import torch
@@ -15,7 +14,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-IS_INTERPRETED = os.environ.get('TRITON_INTERPRET') == '1'
+from pyg_msg3d.ops.kernels.tuned import IS_INTERPRETED, Constants, Tuned
+
 #: Programs that keep a GPU busy, and parts at most that sums come in.
 PROGRAMS, MOST_PARTS = 1024, 128
 
@@ -228,6 +228,14 @@ def through_kernel(
     tl.store(grad + place, result.to(mine.dtype), mask=there)
 
 
+_CHOICES = [
+    {'block_rows': rows, 'block_columns': columns, 'num_warps': warps}
+    for rows, columns, warps in ((64, 32, 4), (128, 32, 8), (32, 64, 4), (16, 128, 4))
+]
+tuned_apply = Tuned(apply_kernel, _CHOICES, ['channels'])
+tuned_through = Tuned(through_kernel, _CHOICES, ['channels'], restored=['grad'])
+
+
 class Features:
     """Features ``[B, W, tau V, C]``, which are to be normalised: so many channels,
     where they are yet to be mapped; and so many times as many joints, where those of
@@ -300,10 +308,10 @@ class Features:
     def apply(self, affine: Tensor, residual: Tensor | None, rectifies: bool) -> Tensor:
         """Normalised, with a residual, rectified."""
         out = torch.empty_like(self.h)
-        apply_kernel[self._tiles](
-            self.h, affine if residual is None else residual, affine, out,
+        tuned_apply(
+            self._tiles, self.h, affine if residual is None else residual, affine, out,
             self.num_rows, self.channels, self.h.stride(2),
-            has_residual=residual is not None, rectifies=rectifies, **self.blocks,
+            has_residual=residual is not None, rectifies=rectifies,
         )  # fmt: skip
         return out
 
@@ -323,9 +331,9 @@ class Features:
 
     def through(self, grad: Tensor, affine: Tensor, line: Tensor) -> None:
         """Replaces the gradient to the result by that to these features."""
-        through_kernel[self._tiles](
-            grad, self.h, affine, line, self.num_rows, self.channels,
-            self.h.stride(2), **self.blocks,
+        tuned_through(
+            self._tiles, grad, self.h, affine, line, self.num_rows, self.channels,
+            self.h.stride(2),
         )  # fmt: skip
 
     def new_parts(self, count: int) -> Tensor:
@@ -333,9 +341,11 @@ class Features:
         splits = parts_of(self.num_rows, self.blocks, self.grid[0])
         return self.h.new_empty(splits, count, self.channels, dtype=torch.float32)
 
-    @property
-    def _tiles(self) -> tuple[int, int]:
-        return triton.cdiv(self.num_rows, self.blocks['block_rows']), self.grid[0]
+    def _tiles(self, constants: Constants) -> tuple[int, int]:
+        return (
+            triton.cdiv(self.num_rows, constants['block_rows']),
+            triton.cdiv(self.channels, constants['block_columns']),
+        )
 
 
 def row_blocks(h: Tensor, channels: int) -> dict[str, Any]:
