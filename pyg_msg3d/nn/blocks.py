@@ -9,7 +9,7 @@ from torch.nn import BatchNorm1d, Module, ModuleList
 
 from pyg_msg3d.graph import disentangle, factored_window, window_graph
 from pyg_msg3d.nn.adjacency import ScaleAdjacency
-from pyg_msg3d.nn.batch_norm import BatchNorm, normalise, track
+from pyg_msg3d.nn.batch_norm import BatchNorm, check_count, normalise, track
 from pyg_msg3d.nn.changed import is_changed, is_changed_norm
 from pyg_msg3d.nn.g3d_conv import G3DConv
 from pyg_msg3d.nn.msgcn_conv import MSGCNConv
@@ -49,6 +49,8 @@ class MSGCNBlock(Module):
         graph = self.adjacency()
         if self._is_fused(x):
             conv, norm = self.conv, self.norm.module
+            conv.check_features(x, conv.in_channels)
+            check_count(x[..., 0].numel())
             graph = conv.graph_of(x, graph, None, None, x.size(-2))
             # The bias is a part of the mean that is subtracted.
             h = conv.propagate(graph, x=x)
@@ -62,11 +64,11 @@ class MSGCNBlock(Module):
         """Whether the norm and its ReLU are one operator for GPUs."""
         return (
             self.training
+            and x.dim() > 2
+            and takes(x)
             and not is_changed(self.conv, MSGCNConv)
             and not is_changed(self.norm, BatchNorm)
             and not is_changed_norm(self.norm.module, BatchNorm1d)
-            and x.dim() > 2
-            and takes(x)
         )
 
 

@@ -172,9 +172,9 @@ class MSTCN(Module):
     def _is_fused(self, x: Tensor) -> bool:
         """Whether all of it is one operator for GPUs."""
         return (
-            self._is_plain()
+            takes_all(x, self.shortcut.out_channels, self.kernel_size)
+            and self._is_plain()
             and not is_changed(self.shortcut, Pointwise)
-            and takes_all(x, self.shortcut.out_channels, self.kernel_size)
         )
 
     def _at_once(self, x: Tensor) -> Tensor:

@@ -88,7 +88,10 @@ def scale_sum(
             policy.is_batched(x) and not graph.weight.requires_grad,
         )  # fmt: skip
     if backend == 'dense' and policy.is_batched(x):
-        return batched.scale_sum(x, maps, graph, window, lifts)
+        is_one = x.dim() == (2 if window is None else 3)
+        x = x.unsqueeze(0) if is_one else x
+        out = batched.scale_sum(x, maps, graph, window, lifts)
+        return out.squeeze(0) if is_one else out
     if backend != 'dense' and (window is not None or backend in PACKAGES):
         # Lifted once per frame, and only then are windows unfolded.
         x = x if maps is None else to_slots(linear(x, maps), k)

@@ -3,7 +3,8 @@ from threading import Thread
 import pytest
 import torch
 
-from pyg_msg3d import MSG3D
+from pyg_msg3d import MSG3D, skeleton
+from pyg_msg3d.nn import G3DBlock, MSGCNBlock
 from pyg_msg3d.ops import policy, use
 
 
@@ -69,3 +70,21 @@ def test_a_model_in_every_way(residual):
     for way, mine in zip(WAYS[1:], found[1:], strict=True):
         for a, b in zip(mine, found[0], strict=True):
             torch.testing.assert_close(a, b, msg=lambda text, way=way: f'{way}: {text}')
+
+
+@pytest.mark.parametrize('channels', [3, 20])
+@pytest.mark.parametrize('residual', ['dense', 'tied', None])
+def test_whole_batches_of_one_frame_and_of_one_clip(channels, residual):
+    """With no dimension before them; and on no device, where kernels are taken."""
+    edges = skeleton('coco-17').edge_index
+    given = channels, 8, edges, 17, 2
+    for block, shape in (
+        (MSGCNBlock(*given, residual=residual), (17, channels)),
+        (G3DBlock(*given, 3, residual=residual), (7, 17, channels)),
+    ):
+        x, found = torch.randn(shape), []
+        for way in ('reference', 'batched'):
+            with use(way):
+                found.append(block(x))
+        torch.testing.assert_close(*found)
+        assert block.to('meta')(x.to('meta')).shape == (*shape[:-1], 8)

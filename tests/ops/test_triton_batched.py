@@ -391,3 +391,33 @@ def test_the_environment_decides(unknown, monkeypatch):
     monkeypatch.setenv('PYG_MSG3D_KERNELS', 'yes')
     with pytest.raises(ValueError, match="one of off, on, check .got 'yes'"):
         summed()
+
+
+def test_sparse_products_that_are_wrong_are_not_used(unknown, monkeypatch):
+    from pyg_msg3d.ops import chosen
+    from pyg_msg3d.ops.kernels import triton
+
+    edges = torch.tensor([[0, 1, 2, 3], [1, 2, 3, 0]])
+    sparse = ScaleGraph.of(edges, num_sources=4).sorted()
+    x = torch.randn(2, 4, 5)
+    monkeypatch.setattr(policy, 'backend', lambda *_: 'triton')
+    assert chosen('auto', x, sparse) == 'triton'
+    trust._FOUND.clear()
+    monkeypatch.setattr(triton, 'product', lambda matrix, x, out=None: 2 * x)
+    with pytest.warns(UserWarning, match="'sparse' are not used on cpu"):
+        assert chosen('auto', x, sparse) == 'csr'
+    assert chosen('auto', x, sparse) == 'csr'
+
+
+def test_the_first_choice_is_taken_where_nothing_can_be_tried():
+    from pyg_msg3d.ops.kernels.tuned import Tuned
+
+    launched = []
+
+    class Kernel:
+        def __getitem__(self, grid):
+            return lambda *args, **constants: launched.append((grid, constants))
+
+    tuned = Tuned(Kernel(), [{'block': 4}, {'block': 8}], ['size'])
+    tuned(lambda constants: (constants['block'],), torch.ones(1), is_set=True)
+    assert launched == [((4,), {'is_set': True, 'block': 4})]
