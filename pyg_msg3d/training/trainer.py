@@ -13,6 +13,7 @@ from torch_geometric import seed_everything
 
 from pyg_msg3d.evaluation import Scores, measure
 from pyg_msg3d.models import MSG3D
+from pyg_msg3d.training.ahead import ahead
 from pyg_msg3d.training.checkpoints import (
     CheckpointError,
     Checkpoints,
@@ -190,7 +191,7 @@ class Trainer:
         if self.epoch_step == self.sampler.num_steps:
             return  # It was trained before, and is to be tested.
         self.sampler.start(self.epoch, self.epoch_step)
-        batches = iter(self.loader)
+        batches = ahead(self.loader, self.world.device)
         self.engine.model.train()
         while self.epoch_step < self.sampler.num_steps:
             start = perf_counter()

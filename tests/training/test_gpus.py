@@ -12,6 +12,7 @@ from pyg_msg3d import MSG3D
 from pyg_msg3d.ops.operator import IMPLEMENTATIONS
 from pyg_msg3d.skeletons import Skeleton
 from pyg_msg3d.training import Settings, Trainer
+from pyg_msg3d.training.ahead import ahead
 from pyg_msg3d.training.captured import CapturedPass
 from pyg_msg3d.training.precision import resolved, tf32
 
@@ -114,6 +115,49 @@ def test_captured_passes(monkeypatch):
     torch.testing.assert_close(seen, [inputs + 1])
     with pytest.raises(ValueError, match='those of the pass that was captured'):
         passed(inputs[:4])
+
+
+class Batch:
+    def __init__(self, number, log):
+        self.number, self.log = number, log
+
+    def to(self, device, non_blocking):
+        assert non_blocking
+        self.log.append(('copied', self.number))
+        return self
+
+    def record_stream(self, stream):
+        self.log.append(('kept for', self.number))
+
+
+class Stream:
+    def __init__(self, log=None):
+        self.log = [] if log is None else log
+
+    def record_event(self):
+        return len(self.log)
+
+    def wait_event(self, event):
+        self.log.append(('waited', event))
+
+
+def test_batches_are_copied_one_ahead(monkeypatch):
+    log, current = [], Stream()
+    monkeypatch.setattr(torch.cuda, 'Stream', lambda device: Stream(log))
+    monkeypatch.setattr(torch.cuda, 'current_stream', lambda: current)
+    monkeypatch.setattr(torch.cuda, 'stream', lambda stream: nullcontext())
+    seen = []
+    for batch in ahead([Batch(n, log) for n in range(3)], torch.device('cuda')):
+        seen.append(batch.number)
+        log.append(('computed with', batch.number))
+    assert seen == [0, 1, 2]
+    steps = [f'{what} {number}' for what, number in log]
+    for n in range(2):
+        assert steps.index(f'copied {n + 1}') < steps.index(f'computed with {n}')
+    # Each waits for its own copy: as many lines as there were when that was started.
+    assert current.log == [('waited', 1), ('waited', 2), ('waited', 5)]
+    assert list(ahead([], torch.device('cuda'))) == []
+    assert list(ahead([1, 2], torch.device('cpu'))) == [1, 2]
 
 
 def test_cuda_graphs_are_for_one_gpu(clips, model):
