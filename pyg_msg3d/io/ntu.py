@@ -19,7 +19,6 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
-import simdjson
 
 from pyg_msg3d.data import SkeletonDataError
 from pyg_msg3d.io.limits import check_array
@@ -174,6 +173,9 @@ def _parse_fast(content: bytes) -> _Bodies | None:
     inside += (text == ord('\r')) * np.uint8(ord(' ') - ord('\r'))
     document[-1] = ord(']')
     if not hasattr(_local, 'parser'):
+        # Where it is used, since models on GPUs without files do without it.
+        import simdjson
+
         _local.parser = simdjson.Parser()
     try:
         numbers = _local.parser.parse(document.tobytes())
