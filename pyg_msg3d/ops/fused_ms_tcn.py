@@ -8,16 +8,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pyg_msg3d.ops import reference, trust
-from pyg_msg3d.ops.operator import Operator
-from pyg_msg3d.ops.policy import is_batched, most_channels
+from pyg_msg3d.ops.operator import Operator, is_many
+from pyg_msg3d.ops.policy import is_batched, most_channels, wants_definition
 from pyg_msg3d.ops.window import every
 
 
 def takes(x: Tensor, last: int, kernel_size: int) -> bool:
     """Whether there are kernels for branches of so many channels, of which the last
     has most, and so many frames under a convolution."""
+    if wants_definition() or not is_batched(x) or x.numel() == 0:
+        return False
     fits = last <= most_channels(x) and kernel_size == 3
-    return fits and is_batched(x) and x.numel() > 0 and trust.has_kernels('ms_tcn', x)
+    return fits and trust.has_kernels('ms_tcn', x)
 
 
 def fused_ms_tcn(
@@ -80,6 +82,20 @@ class _MapAndPass(torch.autograd.Function):
         ctx: Any, to_y: Tensor, passed: Tensor
     ) -> tuple[Tensor, Tensor]:
         x, maps = ctx.saved_tensors
+        if is_many(to_y):
+            # Of many gradients at once, autograd knows more than is known here.
+            again = torch.is_grad_enabled()
+            with torch.enable_grad():
+                given = [
+                    one.view_as(one)
+                    if one.requires_grad
+                    else one.detach().requires_grad_()
+                    for one in (x, maps)
+                ]
+                to_x, to_maps = torch.autograd.grad(
+                    F.linear(*given), given, to_y, create_graph=again
+                )
+            return to_x + passed, to_maps
         rows, mine = to_y.flatten(0, -2), x.flatten(0, -2)
         # Autocast maps in another type than that of the features.
         kind = torch.promote_types(to_y.dtype, passed.dtype)

@@ -7,12 +7,14 @@ from torch import Tensor
 
 from pyg_msg3d.ops import reference, trust
 from pyg_msg3d.ops.operator import Operator
-from pyg_msg3d.ops.policy import is_batched
+from pyg_msg3d.ops.policy import is_batched, wants_definition
 
 
 def takes(h: Tensor) -> bool:
     """Whether there is a kernel for it here."""
-    return is_batched(h) and h.numel() > 0 and trust.has_kernels('norm', h)
+    if wants_definition() or not is_batched(h) or h.numel() == 0:
+        return False
+    return trust.has_kernels('norm', h)
 
 
 def fused_norm(

@@ -160,7 +160,7 @@ class Operator:
         needed = self._leaves(ctx.needs_input_grad)
         if grad is None:
             found: list[Tensor | None] = [None] * len(needed)
-        elif torch.is_grad_enabled() or is_transformed() or _is_batched(grad):
+        elif torch.is_grad_enabled() or is_transformed() or is_many(grad):
             found = self._by_reference(grad, ctx.args, leaves, needed)
         else:
             args, grad = self._filled(ctx.args, leaves), grad.contiguous()
@@ -269,7 +269,7 @@ def _lowered(x: Tensor | None, dtype: torch.dtype) -> Tensor | None:
     return x.to(dtype)
 
 
-def _is_batched(grad: Tensor) -> bool:
+def is_many(grad: Tensor) -> bool:
     """Whether it is many gradients at once, as ``is_grads_batched=True`` makes them."""
     if torch.compiler.is_compiling():
         return False

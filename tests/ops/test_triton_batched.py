@@ -9,7 +9,7 @@ from problems import DTYPES, K
 from torch.nn.utils import prune
 
 from pyg_msg3d.graph import ScaleGraph
-from pyg_msg3d.nn import G3DBlock
+from pyg_msg3d.nn import MSTCN, G3DBlock, MSGCNBlock
 from pyg_msg3d.ops import Window, collapse, policy, reference, scale_sum, trust, use
 from pyg_msg3d.ops.fused_ms_tcn import fused_ms_tcn
 
@@ -20,6 +20,7 @@ pytestmark = [
         reason='Triton is interpreted in a process of its own: test_triton.py',
     ),
 ]
+BONES = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
 every_dtype = pytest.mark.parametrize('dtype', DTYPES[1:])
 #: Of the norm: what the reference gives in float64 but for rounding.
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
@@ -296,29 +297,60 @@ def test_moments_of_ms_tcn():
         assert not one.grad.any()
 
 
-def test_higher_derivatives_are_by_the_definition():
-    x, maps, last = leaf(2, 6, 3, 9), leaf(8, 9), leaf(5, 9)
+@pytest.mark.parametrize('adds', [True, False])
+def test_higher_derivatives_are_by_the_definition(adds):
+    x, maps, last = leaf(2, 6, 3, 13), leaf(8, 13), leaf(5, 13)
     norms = [torch.ones(8), torch.ones(13)], [torch.zeros(8), torch.zeros(13)]
     bias, weights, biases = leaf(8), [leaf(4, 4, 3, 1)], [leaf(4), leaf(5)]
     found = []
     for way in ('fused', 'definition'):
         if way == 'fused':
-            given = weights, biases, *norms, None, [1e-5, 1e-5], 1, [2], True
-            out, *_ = fused_ms_tcn(x, [maps, last], bias, *given)
+            given = weights, biases, *norms, x if adds else None
+            out, *_ = fused_ms_tcn(
+                x, [maps, last], bias, *given, [1e-5, 1e-5], 1, [2], True
+            )
         else:
             given = weights, biases[:1], x @ last.t() + biases[1], *norms
             out, *_ = reference.ms_tcn(x, maps, bias, *given, [1e-5, 1e-5], 1, [2])
-            out = out.relu()
+            out = (out + x if adds else out).relu()
         (first,) = torch.autograd.grad(out.square().sum(), x, create_graph=True)
         found.append(torch.autograd.grad(first.square().sum(), [x, maps, *weights]))
     for a, b in zip(*found, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3 * b.abs().max().item())
 
 
+def test_transforms_take_the_definition():
+    """Whose statistics are those of the batch, so that nothing is counted."""
+    tcn, gcn = MSTCN(24, 24, dilations=(1, 2)), MSGCNBlock(4, 24, BONES, 3, 2)
+    model = torch.nn.Sequential(gcn, tcn).double()
+    for norm in model.modules():
+        if isinstance(norm, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
+            norm.track_running_stats = False
+            norm.running_mean = norm.running_var = None
+    x, tangent = torch.randn(2, 5, 3, 4).double(), torch.randn(2, 5, 3, 4).double()
+    with use('batched'):
+        _, mine = torch.func.jvp(model, (x,), (tangent,))
+    step = 1e-6 * tangent
+    expected = (model(x + step) - model(x - step)) / 2e-6
+    torch.testing.assert_close(mine, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_batched_gradients_of_layers():
+    tcn, gcn = MSTCN(24, 24, dilations=(1, 2)), MSGCNBlock(4, 24, BONES, 3, 2)
+    x = leaf(2, 5, 3, 4)
+    with use('batched'):
+        out = tcn(gcn(x))
+    several = torch.randn(3, *out.shape)
+    (mine,) = torch.autograd.grad(
+        out, x, several, is_grads_batched=True, retain_graph=True
+    )
+    for each, cotangent in zip(mine, several, strict=True):
+        (one,) = torch.autograd.grad(out, x, cotangent, retain_graph=True)
+        torch.testing.assert_close(each, one, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize('way', ['whole', 'pruned', 'hooked', 'wide'])
 def test_layers_take_kernels_where_they_are_what_they_were(way):
-    from pyg_msg3d.nn import MSTCN
-
     tcn = MSTCN(24, 400 if way == 'wide' else 24, dilations=(1, 2))
     if way == 'pruned':
         prune.random_unstructured(tcn.shortcut, 'weight', 0.5)
