@@ -72,6 +72,20 @@ def test_nothing_waits(residual, joints):
         assert f'pyg_msg3d::{kind}_backward' in mode.seen
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(
+    os.environ.get('TRITON_INTERPRET') == '1', reason='kernels are functions there'
+)
+@pytest.mark.parametrize('residual', ['dense', None])
+def test_compilers_see_one_graph(residual):
+    given = {'residual': residual, 'channels': (24, 48)}
+    model = MSG3D('coco-17', 4, num_persons=1, **given).to('meta')
+    compiled = torch.compile(model, backend='aot_eager', fullgraph=True)
+    with no_kernel_runs():
+        compiled(torch.empty(2, 1, 16, 17, 3, device='meta')).sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
 class Graph:
     """A CUDA graph, as far as it can be had without CUDA: replays run again."""
 
