@@ -9,7 +9,7 @@ from problems import DTYPES, K
 from torch.nn.utils import prune
 
 from pyg_msg3d.graph import ScaleGraph
-from pyg_msg3d.nn import MSTCN, G3DBlock, MSGCNBlock
+from pyg_msg3d.nn import MSTCN, G3DBlock, MSGCNBlock, STGCBlock
 from pyg_msg3d.ops import Window, collapse, policy, reference, scale_sum, trust, use
 from pyg_msg3d.ops.fused_ms_tcn import fused_ms_tcn
 
@@ -191,6 +191,26 @@ def test_collapse_of_two_parts(window, training, dtype):
         return run
 
     check(collapsed(collapse), collapsed(reference.collapse), inputs, dtype, True)
+
+
+@pytest.mark.parametrize('joints', [17, 133])
+def test_a_layer_of_many_joints(joints):
+    """Windows in two parts and MS-TCN know no limit of joints; sums go along edges."""
+    torch.manual_seed(0)
+    at = torch.arange(joints - 1)
+    edges = torch.stack([torch.cat([at, at + 1]), torch.cat([at + 1, at])])
+    block = STGCBlock(12, 12, 18, edges, joints, 2, 2, (3,), (1,), residual=None)
+    x, found, cotangent = leaf(1, 2, joints, 12), [], None
+    for way, kind in (('batched', torch.float32), ('reference', torch.float64)):
+        block, features = block.to(kind), x.detach().to(kind).requires_grad_()
+        ways = (way, 'triton') if way == 'batched' else (way,)
+        with use(*ways):
+            out = block(features)
+        cotangent = torch.randn_like(out) if cotangent is None else cotangent.to(kind)
+        mine = [features, block.g3d[0].conv.lin.weight, block.gcn.conv.lin.weight]
+        found.append([out, *torch.autograd.grad(out, mine, cotangent)])
+    for a, b in zip(*found, strict=True):
+        assert (a.double() - b).norm() <= 1e-4 * b.norm()
 
 
 @pytest.mark.parametrize('residual', ['tied', None])
