@@ -67,7 +67,7 @@ def test(args: argparse.Namespace, world: World) -> None:
     )
     if world.is_first:
         metrics = measure(scores)
-        record_result(args.run_dir, scores, metrics.numbers(), dataset.classes)
+        record_result(args.run_dir, scores, metrics.numbers())
         print(
             f'{args.benchmark} {args.protocol}, {args.stream}, {num_clips} clips of a '
             f'sample: {metrics}\nScores, table and confusion matrix: {args.run_dir}'

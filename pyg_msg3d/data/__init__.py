@@ -7,6 +7,7 @@ from pyg_msg3d.data.errors import (
     SkeletonDataError,
     SkeletonDataWarning,
 )
+from pyg_msg3d.data.metadata import Metadata
 from pyg_msg3d.data.skeleton_data import SkeletonData
 
 # So that saved clips load with ``weights_only=True``: ours, and what PyG's hold.
@@ -14,6 +15,7 @@ add_safe_globals([SkeletonData, DataEdgeAttr, DataTensorAttr, GlobalStorage])
 
 __all__ = [
     'CheckpointError',
+    'Metadata',
     'SkeletonData',
     'SkeletonDataError',
     'SkeletonDataWarning',

@@ -15,6 +15,7 @@ from pyg_msg3d.data import SkeletonData, SkeletonDataError, SkeletonDataWarning
 from pyg_msg3d.data.errors import printable, say_assumed
 from pyg_msg3d.data.workers import as_helper, num_cores
 from pyg_msg3d.datasets.persons import select_persons
+from pyg_msg3d.datasets.preprocessing import clip_of
 from pyg_msg3d.datasets.sources import describe
 from pyg_msg3d.datasets.store import Clip, Skipped, StoreWriter
 from pyg_msg3d.io import Reader, SkeletonSequence
@@ -100,12 +101,7 @@ class Maker(Dataset):
         dims = sequence.keypoints.shape[3]
         rule = self.persons or (self.recipe.persons(dims) if self.recipe else 'all')
         sequence = select_persons(sequence, rule)
-        data = SkeletonData(torch.from_numpy(sequence.keypoints), name=sequence.name)
-        # Of 3D skeletons, scores are no part of what published models see.
-        if sequence.score is not None and (dims == 2 or self.recipe is None):
-            data.score = torch.from_numpy(sequence.score)
-        if sequence.image_size is not None:
-            data.image_size = sequence.image_size
+        data = clip_of(sequence, self.recipe.name if self.recipe else '')
         pre_transform = self.pre_transform
         if pre_transform is None and self.recipe is not None:
             pre_transform = self.recipe.pre_transform(dims)

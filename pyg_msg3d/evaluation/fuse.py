@@ -51,8 +51,9 @@ def fuse(
         for weight, scores in zip(weights, aligned, strict=True)
     )
     names, labels = first.names, _labels(aligned)
+    classes = next((scores.classes for scores in aligned if scores.classes), ())
     return Scores(
-        np.asarray(total) / sum(weights), first.kind, names, labels, 'the sum'
+        np.asarray(total) / sum(weights), first.kind, names, labels, 'the sum', classes
     )
 
 
@@ -68,6 +69,8 @@ def _align(first: Scores, other: Scores, by_order: bool) -> Scores:
             f'{two} holds {other.kind}, {one} {first.kind}; convert all to '
             f'probabilities first'
         )
+    if first.classes and other.classes and first.classes != other.classes:
+        other = other.with_classes(first.classes, one)
     if first.names is not None and other.names is not None:
         other = other.aligned_to(first.names, one)
     elif (first.names is None) != (other.names is None) and not by_order:

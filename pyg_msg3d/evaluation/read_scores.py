@@ -105,6 +105,7 @@ def _read_npz(path: Path) -> Scores:
         None if names is None else tuple(names.tolist()),
         arrays.get('labels'),
         f"'{path}'",
+        tuple(map(str, np.ravel(arrays.get('classes', [])))),
     )
 
 

@@ -24,6 +24,8 @@ class Scores:
         labels (ndarray, optional): The classes of the samples, :math:`(N)`; -1 where
             one is not known.
         source (str, optional): What messages call the scores.
+        classes (tuple of str, optional): The names of the classes; empty where they
+            have none.
 
     Raises:
         SkeletonDataError: If numbers of samples differ, names occur twice, scores are
@@ -35,6 +37,7 @@ class Scores:
     names: tuple[str, ...] | None = None
     labels: np.ndarray | None = None
     source: str = 'the scores'
+    classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         values, source = self.values, self.source
@@ -51,6 +54,11 @@ class Scores:
                     f'{source}: scores of {len(values)} samples, but {len(entries)} '
                     f'{name}'
                 )
+        if self.classes and len(self.classes) != values.shape[1]:
+            raise SkeletonDataError(
+                f'{source}: scores for {values.shape[1]} classes, but '
+                f'{len(self.classes)} names of classes'
+            )
         if not np.isfinite(values).all():
             row = int(np.flatnonzero(~np.isfinite(values).all(1))[0])
             raise SkeletonDataError(
@@ -102,8 +110,28 @@ class Scores:
         labels = None if self.labels is None else self.labels[order]
         return replace(self, values=self.values[order], names=names, labels=labels)
 
+    def with_classes(self, classes: tuple[str, ...], whose: str) -> 'Scores':
+        """The same with classes in this order, by name; errors say whose they are.
+
+        Raises:
+            SkeletonDataError: If there are others, or fewer.
+        """
+        if sorted(self.classes) != sorted(classes):
+            raise SkeletonDataError(
+                f'{self.source} is about the classes {", ".join(self.classes)[:300]}, '
+                f'{whose} about {", ".join(classes)[:300]}'
+            )
+        order = [self.classes.index(name) for name in classes]
+        labels = self.labels
+        if labels is not None:
+            labels = np.array([*np.argsort(order), -1])[labels]
+        return replace(
+            self, values=self.values[:, order], labels=labels, classes=classes
+        )
+
     def save(self, path: str | PathLike) -> None:
-        """Writes an ``.npz`` of arrays: ``values``, ``kind``, ``names``, ``labels``."""
+        """Writes an ``.npz`` of arrays: ``values``, ``kind``, ``names``, ``labels``,
+        ``classes``."""
         content: dict[str, np.ndarray] = {
             'values': self.values,
             'kind': np.array(self.kind),
@@ -112,6 +140,8 @@ class Scores:
             content['names'] = np.array(self.names)
         if self.labels is not None:
             content['labels'] = self.labels
+        if self.classes:
+            content['classes'] = np.array(self.classes)
         # Before numpy 2.1, `allow_pickle=False` was one more array to save.
         for name, array in content.items():
             if array.dtype.hasobject:

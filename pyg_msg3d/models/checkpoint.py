@@ -3,11 +3,11 @@
 import re
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from pyg_msg3d.data import CheckpointError
+from pyg_msg3d.data import CheckpointError, Metadata
 from pyg_msg3d.data.errors import printable
 from pyg_msg3d.models.conversion import STRIDES, convert, model_rules
 from pyg_msg3d.models.weights_file import check_tensors, load_weights_file
@@ -30,11 +30,20 @@ _COUNTS = (
 _OWN_KEY = 'blocks.0.gcn.conv.lin.weight'
 
 
+class Loaded(NamedTuple):
+    """The arguments of the model that a checkpoint holds, its state dict in our keys,
+    and what the checkpoint says of its data."""
+
+    arguments: dict[str, Any]
+    state: dict[str, Tensor]
+    metadata: Metadata
+
+
 def read_checkpoint(
-    source: str | PathLike | Mapping[str, Any], skeleton: str | Skeleton | None = None
-) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The arguments of the model that a checkpoint holds, and its state dict in our
-    keys. See :meth:`pyg_msg3d.MSG3D.from_checkpoint`."""
+    source: str | PathLike | Mapping[str, Any], skeleton: Skeleton | None = None
+) -> Loaded:
+    """Reads a checkpoint, public or our own. See
+    :meth:`pyg_msg3d.MSG3D.from_checkpoint`."""
     name = name_of(source)
     if isinstance(source, Mapping):
         content: Any = source
@@ -42,7 +51,7 @@ def read_checkpoint(
     else:
         content = load_weights_file(source)
     if isinstance(content, Mapping) and 'model_arguments' in content:
-        return _read_own(content, skeleton, name)
+        return _read_own(content, name)
     state = _plain_state_dict(content, name)
     if any(tensor.is_meta for tensor in state.values()):
         raise CheckpointError(f'{name} holds tensors without numbers (meta)')
@@ -81,7 +90,7 @@ def read_checkpoint(
             f'({first_line})'
         ) from error
     check_weights(converted, name)
-    return arguments, converted
+    return Loaded(arguments, converted, Metadata())
 
 
 def name_of(source: str | PathLike | Mapping[str, Any]) -> str:
@@ -89,13 +98,11 @@ def name_of(source: str | PathLike | Mapping[str, Any]) -> str:
     return 'The state dict' if isinstance(source, Mapping) else f"'{printable(source)}'"
 
 
-def _read_own(
-    content: Mapping[str, Any], given: str | Skeleton | None, name: str
-) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _read_own(content: Mapping[str, Any], name: str) -> Loaded:
     """What a training of ours saved: its average of weights, if it kept one."""
     try:
         arguments = dict(content['model_arguments'])
-        arguments['skeleton'] = own = Skeleton(**arguments['skeleton'])
+        arguments['skeleton'] = Skeleton(**arguments['skeleton'])
         state = _own_state(content)
         check_weights(state, name)
         check_sizes(arguments, state)
@@ -108,12 +115,7 @@ def _read_own(
             f'{name} does not fit itself: the weights are not of the model that it '
             f'describes ({type(error).__name__}: {printable(error, 300)})'
         ) from error
-    if given is not None and not skeleton(given).edge_index.equal(own.edge_index):
-        raise CheckpointError(
-            f'{name} was trained with the bones of skeleton {own.name!r}, which are '
-            f'not those of {skeleton(given).name!r}'
-        )
-    return arguments, state
+    return Loaded(arguments, state, Metadata.of(content.get('metadata'), name))
 
 
 def _own_state(content: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -252,24 +254,22 @@ def _arguments(
 def _find_skeleton(
     state: Mapping[str, Tensor],
     residual: str,
-    given: str | Skeleton | None,
+    given: Skeleton | None,
     graphs: Mapping[str, Tensor],
     name: str,
 ) -> Skeleton:
     num_joints = state[f'sgcn1.0.{residual}'].size(-1)
-    if given is None:
-        given = {**_SKELETONS['all'], **_SKELETONS[residual]}.get(num_joints)
-        if given is None:
+    found = given
+    if given is None or given.num_joints != num_joints:
+        # Of another skeleton, what fits is kept of this one.
+        known = {**_SKELETONS['all'], **_SKELETONS[residual]}.get(num_joints)
+        if known is None:
             raise CheckpointError(
                 f'{name} has {num_joints} joints, which is no skeleton that its '
                 f'family ships; pass yours as skeleton=...'
             )
-    found = skeleton(given)
-    if found.num_joints != num_joints:
-        raise CheckpointError(
-            f'{name} has {num_joints} joints, but skeleton {found.name!r} has '
-            f'{found.num_joints}'
-        )
+        found = skeleton(known)
+    assert found is not None
     if 'A' in graphs:  # The checkpoint says itself which bones it was trained with.
         theirs = {(int(u), int(v)) for u, v in graphs['A'].nonzero() if u != v}
         ours = {(int(u), int(v)) for u, v in found.edge_index.t()}

@@ -1,4 +1,4 @@
-"""The public weights of MS-G3D: how their keys and tensors map to ours.
+"""The public weights of MS-G3D: how their keys and tensors map to ours, and back.
 
 Three families are in use: the authors' (adjacency residual ``A_res``), MMAction2's and
 PYSKL's (``PA``; they differ in the name of the classifier only). All are the same
@@ -32,6 +32,16 @@ def convert(rules: Iterable[Rule], state: Mapping[str, Tensor]) -> dict[str, Ten
     }
 
 
+def invert(rules: Iterable[Rule], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Their state dict from ours: the same rules, read from right to left."""
+    theirs: dict[str, Tensor] = {}
+    for rule in rules:
+        parts = _INVERSES[rule.convert](rule, state)
+        # What else a rule looks at, the residual of the maps, has its own.
+        theirs.update(zip(rule.theirs[-len(parts) :], parts, strict=True))
+    return theirs
+
+
 # The layers --------------------------------------------------------------------
 
 
@@ -43,7 +53,7 @@ def norm_rules(ours: str, *theirs: str) -> list[Rule]:
         for part in _NORM
     ]
     counts = tuple(f'{key}.num_batches_tracked' for key in theirs)
-    return [*rules, Rule(f'{ours}.num_batches_tracked', counts, lambda *n: n[0])]
+    return [*rules, Rule(f'{ours}.num_batches_tracked', counts, _first)]
 
 
 def multi_scale_rules(ours: str, theirs: str, residual: str) -> list[Rule]:
@@ -133,6 +143,10 @@ def model_rules(residual: str, num_windows: int, classifier: str) -> list[Rule]:
 # How tensors are rearranged ----------------------------------------------------
 
 
+def _first(*parts: Tensor) -> Tensor:
+    return parts[0]
+
+
 def _concatenate(*parts: Tensor) -> Tensor:
     return torch.cat(parts)
 
@@ -160,3 +174,57 @@ def _scale_weight(residual: Tensor, weight: Tensor) -> Tensor:
 def _collapse(weight: Tensor) -> Tensor:
     """[out, hidden, 1, frames, 1]."""
     return weight[:, :, 0, :, 0].transpose(1, 2).flatten(1)
+
+
+# And back ----------------------------------------------------------------------
+
+
+def _copies(rule: Rule, state: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+    return tuple(state[rule.ours].clone() for _ in rule.theirs)
+
+
+def _parts(rule: Rule, state: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+    """Equal parts, of which the last has what remains."""
+    whole, number = state[rule.ours], len(rule.theirs)
+    width = len(whole) // number
+    return whole.split([width] * (number - 1) + [len(whole) - width * (number - 1)])
+
+
+def _as_pointwise(rule: Rule, state: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+    return (state[rule.ours][..., None, None],)
+
+
+def _to_rows(rule: Rule, state: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+    residual = state[rule.ours]
+    v = len(residual)
+    return (residual.view(v, v, -1).permute(2, 0, 1).flatten(0, 1),)
+
+
+def _to_columns(rule: Rule, state: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+    residual = state[rule.ours]
+    v = len(residual)
+    return (residual.view(v, v, -1).permute(2, 1, 0),)
+
+
+def _unscale_weight(rule: Rule, state: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+    residual = state[rule.ours.replace('conv.lin.weight', 'adjacency.residual')]
+    k = residual.size(1) // residual.size(0)
+    weight = state[rule.ours].unflatten(0, (k, -1)).transpose(0, 1).flatten(1)
+    return (weight[..., None, None],)
+
+
+def _uncollapse(rule: Rule, state: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+    hidden = state[rule.ours.replace('collapse.weight', 'norm.module.weight')].numel()
+    weight = state[rule.ours].unflatten(1, (-1, hidden)).transpose(1, 2)
+    return (weight[:, :, None, :, None],)
+
+
+_INVERSES = {
+    _first: _copies,
+    _concatenate: _parts,
+    _pointwise: _as_pointwise,
+    _residual_of_rows: _to_rows,
+    _residual_of_columns: _to_columns,
+    _scale_weight: _unscale_weight,
+    _collapse: _uncollapse,
+}

@@ -1,15 +1,20 @@
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from os import PathLike
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Dropout, Linear, Module, ModuleList
+from torch.nn import Dropout, Linear, Module, ModuleList, SyncBatchNorm
 from torch_geometric.data import Data
 
-from pyg_msg3d.data import CheckpointError
+from pyg_msg3d.data import CheckpointError, Metadata
+from pyg_msg3d.data.errors import say_assumed
 from pyg_msg3d.models.checkpoint import name_of, read_checkpoint
+from pyg_msg3d.models.families import to_family
+from pyg_msg3d.models.safetensors_file import save_safetensors
+from pyg_msg3d.models.transfer import Transfer, transfer
 from pyg_msg3d.nn import BatchNorm, STGCBlock, fuse
 from pyg_msg3d.ops import policy, wants_definition
 from pyg_msg3d.skeletons import Skeleton, skeleton
@@ -54,8 +59,16 @@ class MSG3D(Module):
             (default: :obj:`"sym"`)
         dropout (float, optional): Dropout before the classifier.
             (default: :obj:`0.`)
+        pooling (str, optional): The mean over which persons: :obj:`"mean"`: all, absent
+            ones too, as in the paper. :obj:`"present"`: those of whom a joint is not
+            zero. (default: :obj:`"mean"`)
         backend (str, optional): What adds messages up, see
             :func:`pyg_msg3d.ops.scale_sum`. (default: :obj:`"auto"`)
+
+    Attributes:
+        metadata (Metadata): The names of the classes, and how clips are made of
+            recordings, where a training or a checkpoint has told.
+        transfer (Transfer or None): What :meth:`from_checkpoint` kept and drew anew.
 
     Shapes:
         - **input:** :math:`(N, M, T, V, C)`: clips, persons, frames, joints,
@@ -81,21 +94,21 @@ class MSG3D(Module):
         residual: str | None = 'dense',
         normalization: str = 'sym',
         dropout: float = 0.0,
+        pooling: str = 'mean',
         backend: str = 'auto',
     ) -> None:
         super().__init__()
         self.skeleton = _look_up(skeleton)
+        self.metadata = Metadata()
+        self.transfer: Transfer | None = None
         self.is_fused = False
-        self.num_classes = num_classes
+        self.pooling = pooling
         self.in_channels = in_channels
         self.num_persons = num_persons
         if window_dilations is None:
             window_dilations = (1,) * len(window_sizes)
         _check_arguments(locals())
-        #: The arguments that make this model: plain values, for checkpoints.
-        self.arguments: dict[str, Any] = {
-            'skeleton': self.skeleton.arguments(),
-            'num_classes': num_classes,
+        self._arguments: dict[str, Any] = {
             'in_channels': in_channels,
             'num_persons': num_persons,
             'gcn_scales': gcn_scales,
@@ -105,7 +118,6 @@ class MSG3D(Module):
             'channels': list(channels),
             'residual': residual,
             'normalization': normalization,
-            'dropout': dropout,
         }
 
         num_joints = self.skeleton.num_joints
@@ -139,11 +151,31 @@ class MSG3D(Module):
         self.dropout = Dropout(dropout)
         self.classifier = Linear(channels[-1], num_classes)
 
+    @property
+    def num_classes(self) -> int:
+        """The number of classes: that of the classifier as it is."""
+        return self.classifier.out_features
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments that make this model as it is, as plain values."""
+        return {
+            'skeleton': self.skeleton.arguments(),
+            'num_classes': self.num_classes,
+            **self._arguments,
+            'dropout': self.dropout.p,
+            'pooling': self.pooling,
+        }
+
     @classmethod
     def from_checkpoint(
         cls,
         source: str | PathLike | Mapping[str, Any],
         skeleton: str | Skeleton | None = None,
+        num_classes: int | None = None,
+        in_channels: int | None = None,
+        num_persons: int | None = None,
+        classes: Sequence[str] | None = None,
         **kwargs: Any,
     ) -> 'MSG3D':
         r"""Builds the model that a checkpoint holds and loads its weights, exactly:
@@ -155,24 +187,43 @@ class MSG3D(Module):
         tell. Our own hold all that, and where the training kept an average of the
         weights, that is loaded.
 
+        For data with other classes, joints, channels or persons, what fits is kept:
+        joints are matched by name, classes by name where the checkpoint has names,
+        channels and persons by place. The rest is drawn anew. Both are listed in
+        :attr:`transfer`, and said once (:class:`~pyg_msg3d.data.SkeletonDataWarning`).
+
+        .. code-block:: python
+
+            model = MSG3D.from_checkpoint('ntu60.pth', num_classes=3)
+            model = MSG3D.from_checkpoint('ntu60.pth', 'kinect-20', classes=['a', 'b'])
+
         Args:
-            source (str, path or dict): A file, read with ``weights_only=True``, or
-                a state dict, in a training checkpoint or alone.
-            skeleton (str or Skeleton, optional): The skeleton. By default the
-                family's own for that number of joints.
-            **kwargs (optional): What tensors do not tell: :obj:`window_dilations`
-                and :obj:`dropout`.
+            source (str, path or dict): A file, read with ``weights_only=True``, a
+                ``.safetensors`` file, or a state dict, in a training checkpoint or
+                alone.
+            skeleton (str or Skeleton, optional): The skeleton of the model. By default
+                that of the checkpoint, which is the family's own for that number of
+                joints.
+            num_classes (int, optional): The number of classes.
+            in_channels (int, optional): Channels of a joint.
+            num_persons (int, optional): Persons of a clip.
+            classes (sequence of str, optional): The names of the classes, instead of
+                their number.
+            **kwargs (optional): What tensors do not tell: :obj:`window_dilations`,
+                :obj:`dropout` and :obj:`pooling`.
 
         Raises:
             FileNotFoundError: If there is no such file.
             CheckpointError: If the source is no checkpoint or a damaged one, holds
                 another model (the message lists missing and unexpected keys), other
                 bones than the skeleton, or numbers that are NaN or complex.
+            ValueError: If the number and the names of classes differ.
         """
-        arguments, state = read_checkpoint(source, skeleton)
+        given = None if skeleton is None else _look_up(skeleton)
+        loaded = read_checkpoint(source, given)
         try:
-            model = cls(**{**arguments, **kwargs})
-            model.load_state_dict(state)
+            model = cls(**{**loaded.arguments, **kwargs})
+            model.load_state_dict(loaded.state)
         except (
             AttributeError, OverflowError, RuntimeError, TypeError, ValueError,
         ) as error:  # fmt: skip
@@ -180,7 +231,121 @@ class MSG3D(Module):
             raise CheckpointError(
                 f'{name_of(source)} does not fit itself. {error}'
             ) from error
-        return model
+        if len(loaded.metadata.classes) in (0, model.num_classes):
+            model.metadata = loaded.metadata
+        if classes is not None and num_classes not in (None, len(classes)):
+            raise ValueError(
+                f"'num_classes' is {num_classes}, but 'classes' names {len(classes)}"
+            )
+        wanted = {
+            'num_classes': len(classes) if classes is not None else num_classes,
+            'in_channels': in_channels,
+            'num_persons': num_persons,
+        }
+        return model._changed(given, wanted, classes, name_of(source))
+
+    def _changed(
+        self,
+        skeleton: Skeleton | None,
+        wanted: Mapping[str, int | None],
+        classes: Sequence[str] | None,
+        name: str,
+    ) -> 'MSG3D':
+        """This model, or another that begins with what of it fits."""
+        changes: dict[str, Any] = {
+            key: value
+            for key, value in wanted.items()
+            if value is not None and value != self.arguments[key]
+        }
+        if skeleton is not None and (
+            skeleton.joints != self.skeleton.joints
+            or not skeleton.edge_index.equal(self.skeleton.edge_index)
+        ):
+            changes['skeleton'] = skeleton
+        known = self.metadata.classes
+        renamed = classes is not None and tuple(classes) != known
+        if renamed and not known and not changes:
+            # Of whose classes nothing is known, these are the names.
+            self.metadata = replace(self.metadata, classes=tuple(classes or ()))
+        elif renamed or changes:
+            arguments = {**self.arguments, 'skeleton': self.skeleton, **changes}
+            model = type(self)(**arguments)
+            same = classes is None and 'num_classes' not in changes
+            model.metadata = replace(
+                self.metadata, classes=known if same else tuple(classes or ())
+            )
+            if changes.keys() - {'num_classes', 'num_persons'}:
+                # Joints and channels are no more those that these are told of.
+                model.metadata = replace(model.metadata, steps=None)
+            model.transfer = transfer(self, model)
+            say_assumed(f'Of {name}, {model.transfer}')
+            return model
+        return self
+
+    def check_restorable(self) -> None:
+        """Refuses a model that no checkpoint could give back: one with other modules
+        than its arguments make.
+
+        Raises:
+            CheckpointError: If it is one; the message names what differs.
+        """
+        try:
+            with torch.device('meta'):
+                twin = MSG3D(**{**self.arguments, 'skeleton': self.skeleton})
+            mine, theirs = self.state_dict(), twin.state_dict()
+            differ = sorted(
+                key
+                for key in mine.keys() | theirs.keys()
+                if key not in mine
+                or key not in theirs
+                or mine[key].shape != theirs[key].shape
+            )
+            own = dict(self.named_modules())
+            differ += [
+                f'{name} ({type(own[name]).__name__})'
+                for name, module in twin.named_modules()
+                if name
+                and name in own
+                and not isinstance(own[name], type(module) | SyncBatchNorm)
+            ]
+        except (AttributeError, TypeError, ValueError) as error:
+            differ = [str(error)]
+        if differ:
+            shown = ', '.join(differ[:6]) + (', ...' if len(differ) > 6 else '')
+            raise CheckpointError(
+                f'A checkpoint of this model could not be opened again: it has other '
+                f'modules than MSG3D(...) with its arguments ({shown}). The classifier '
+                f'may be another torch.nn.Linear; for other changes, train without '
+                f'run_dir and save what you need yourself'
+            )
+
+    def save(self, path: str | PathLike) -> None:
+        """Writes the model to a ``.safetensors`` file: weights, the arguments that make
+        it, the names of its classes and how clips are made.
+
+        Raises:
+            CheckpointError: If it could not be opened again.
+        """
+        self.check_restorable()
+        save_safetensors(path, self.state_dict(), self.arguments, self.metadata)
+
+    def to_checkpoint(self, family: str) -> dict[str, Tensor]:
+        r"""The weights as other code loads them, the inverse of
+        :meth:`from_checkpoint`: ``torch.save(model.to_checkpoint('official'), path)``.
+
+        Where bones or normalisation are those of the family, the weights are moved
+        alone, bit for bit. Otherwise, and for ``residual`` :obj:`"tied"` and
+        :obj:`None`, the difference of the adjacencies goes into the learned residual,
+        exact up to rounding.
+
+        Args:
+            family (str): ``'official'``, MS-G3D's authors; ``'mmaction2'``; or
+                ``'pyskl'``.
+
+        Raises:
+            ValueError: If there is no such family, or its code knows no such model.
+        """
+        return to_family(self, family)
 
     def fused(self) -> 'MSG3D':
         """A copy for inference alone that gives the same logits, faster: batch norms
@@ -216,11 +381,17 @@ class MSG3D(Module):
         :math:`(N, C^{\prime})`, for clips as :meth:`forward` takes them."""
         x = self._clips(x)
         n, m, t, v, c = x.shape
+        present = (x != 0).flatten(2).any(2) if self.pooling == 'present' else None
         # [N, M, T, V, C] -> [N, T, M V C] and back: each (person, joint, channel)
         # is normalised over clips and frames.
         x = self.data_norm(x.transpose(1, 2).reshape(n, t, m * v * c))
         x = x.view(n, t, m, v, c).transpose(1, 2).reshape(n * m, t, v, c)
-        return self._through_blocks(x).unflatten(0, (n, m)).mean(dim=1)
+        out = self._through_blocks(x).unflatten(0, (n, m))
+        if present is None:
+            return out.mean(dim=1)
+        # A clip without anybody is all persons' mean, as it would be otherwise.
+        weight = (present | ~present.any(1, keepdim=True)).to(out.dtype).unsqueeze(-1)
+        return (out * weight).sum(dim=1) / weight.sum(dim=1)
 
     def _through_blocks(self, x: Tensor) -> Tensor:
         """``[B, T, V, C]`` to the features of a person in a clip ``[B, C']``."""
@@ -284,6 +455,10 @@ def _check_arguments(arguments: dict[str, Any]) -> None:
     for name in ('num_classes', 'in_channels', 'num_persons'):
         if arguments[name] < 1:
             raise ValueError(f"'{name}' must be at least 1 (got {arguments[name]})")
+    if arguments['pooling'] not in ('mean', 'present'):
+        raise ValueError(
+            f"'pooling' must be 'mean' or 'present' (got {arguments['pooling']!r})"
+        )
     sizes, dilations = arguments['window_sizes'], arguments['window_dilations']
     if len(sizes) != len(dilations):
         raise ValueError(

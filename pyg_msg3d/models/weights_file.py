@@ -7,6 +7,7 @@ import pickle
 import zipfile
 from collections.abc import Iterator, Mapping
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,13 +16,14 @@ from torch import Tensor
 from pyg_msg3d.data import CheckpointError, SkeletonDataError
 from pyg_msg3d.data.errors import printable
 from pyg_msg3d.io.files import read_bytes
+from pyg_msg3d.models.safetensors_file import load_safetensors
 
 _PART = 1 << 20
 
 
 def load_weights_file(path: str | PathLike) -> Any:
-    r"""What ``torch.save`` wrote, of tensors and plain containers; no code in it is
-    run.
+    r"""What ``torch.save`` wrote, of tensors and plain containers, or a
+    ``.safetensors`` file; no code in it is run.
 
     torch does not look at the checksums that it writes, nor whether a tensor is as
     large as it says. Both are looked at here first. Files of torch before 1.6 have no
@@ -42,9 +44,14 @@ def load_weights_file(path: str | PathLike) -> Any:
             raise FileNotFoundError(f"There is no '{where}'") from error
         raise CheckpointError(str(error)) from error
     try:
-        if content[:2] == b'PK':
-            _check_archive(content)
-        loaded = torch.load(io.BytesIO(content), map_location='cpu', weights_only=True)
+        if Path(path).suffix.lower() == '.safetensors':
+            loaded: Any = load_safetensors(content, where)
+        else:
+            if content[:2] == b'PK':
+                _check_archive(content)
+            loaded = torch.load(
+                io.BytesIO(content), map_location='cpu', weights_only=True
+            )
     except Exception as error:  # Whatever the bytes trip over.
         first_line = (str(error).splitlines() or [''])[0]
         raise CheckpointError(

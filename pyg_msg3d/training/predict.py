@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
+from pyg_msg3d.data import Metadata
+from pyg_msg3d.datasets.classes import class_names_of, match_classes
 from pyg_msg3d.evaluation import Scores
 from pyg_msg3d.training.precision import Precision, widened
 from pyg_msg3d.training.sampling import test_loader
@@ -33,6 +35,8 @@ def predict(
     Of a sample with several clips, the mean: of their logits
     (:obj:`average="logits"`), or of their probabilities, as MMAction2 and PYSKL test.
 
+    Where model and data both name their classes, labels are matched by name.
+
     Args:
         model (Module): From clips :math:`(N, M, T, V, C)` to logits, on its device.
         dataset (Dataset): The clips, or several of each sample as
@@ -50,9 +54,12 @@ def predict(
         The scores, with labels where some are known.
 
     Raises:
+        SkeletonDataError: If a class of the data is none of the model's.
         Stopped: If one of the processes was asked to stop.
     """
     world = world or World(device=next(model.parameters()).device)
+    known = getattr(model, 'metadata', Metadata()).classes
+    dataset = match_classes(dataset, known, 'test')
     autocast = Precision(precision, world.device).autocast
     clips = dataset[0].x if len(dataset) else torch.empty(())
     clips_of_sample = clips.size(0) if clips.dim() == 5 else 1
@@ -89,14 +96,17 @@ def predict(
     ).argsort()
     all_names = [name for share in found for name in share[2]]
     all_names = [all_names[row] for row in order.tolist()]
-    known = torch.cat([share[1] for share in found])[order].numpy().astype(np.int64)
+    found_labels = torch.cat([share[1] for share in found])[order].numpy()
+    scored = torch.cat([share[0] for share in found])[order].numpy()
+    known = known or class_names_of(dataset)
     return Scores(
-        torch.cat([share[0] for share in found])[order].numpy(),
+        scored,
         average,
         # Data sets of one's own may have no names, or the same for several samples.
         tuple(all_names) if len(set(all_names)) == len(all_names) else None,
-        known if (known >= 0).any() else None,
+        found_labels.astype(np.int64) if (found_labels >= 0).any() else None,
         'the test',
+        known if len(known) == scored.shape[1] else (),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch_geometric import seed_everything
 
+from pyg_msg3d.datasets import metadata_of
 from pyg_msg3d.described import described
 from pyg_msg3d.evaluation import Metrics, Scores, measure, plot_confusion
 from pyg_msg3d.models import MSG3D
@@ -83,6 +84,7 @@ def train_and_test(
             run.resume,
             run.overwrite,
             notes,
+            metadata_of(final_set or test_set, average=settings.average),
         )
         parameters = sum(p.numel() for p in model.parameters())
         say(
@@ -103,7 +105,7 @@ def train_and_test(
                 'seed': seed,
                 'seconds': seconds,
             }
-            record_result(folder, scores, numbers, getattr(test_set, 'classes', ()))
+            record_result(folder, scores, numbers)
     if len(results) > 1:
         top1 = [100 * result.top1 for result in results]
         mean, deviation = statistics.mean(top1), statistics.stdev(top1)
@@ -118,7 +120,6 @@ def record_result(
     folder: Path,
     scores: Scores,
     numbers: dict[str, Any],
-    classes: tuple[str, ...] = (),
 ) -> None:
     """Writes a test's scores and, if there are labels, what they came to."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -127,9 +128,9 @@ def record_result(
         write_json(folder / 'result.json', numbers)
         return
     metrics = measure(scores)
-    metrics.save_table(folder / 'classes.csv', classes)
+    metrics.save_table(folder / 'classes.csv', scores.classes)
     with suppress(ImportError):  # Pictures are an extra.
-        plot_confusion(metrics.confusion, folder / 'confusion.png', classes)
+        plot_confusion(metrics.confusion, folder / 'confusion.png', scores.classes)
     # Last: who finds it, finds all.
     write_json(folder / 'result.json', numbers)
 

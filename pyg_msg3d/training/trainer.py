@@ -11,6 +11,9 @@ import torch
 from torch.utils.data import Dataset
 from torch_geometric import seed_everything
 
+from pyg_msg3d.data import Metadata
+from pyg_msg3d.datasets import match_classes, metadata_of
+from pyg_msg3d.datasets.classes import class_names_of
 from pyg_msg3d.evaluation import Scores, measure
 from pyg_msg3d.models import MSG3D
 from pyg_msg3d.training.ahead import ahead
@@ -66,13 +69,19 @@ class Trainer:
         notes (mapping, optional): What checkpoints and records are to keep of the
             data: plain values. A run goes on with the same alone.
 
+        metadata (Metadata, optional): What checkpoints are to say of how clips are
+            made; by default that of :obj:`test_set`. The names of the classes are those
+            of the model, or else of the data.
+
     Raises:
-        SkeletonDataError: If the data does not fit the model.
+        SkeletonDataError: If the data does not fit the model, or has a class that the
+            model, or the training data, does not know.
         ValueError: If settings do not fit each other, the processes or the device.
         FileExistsError: If there is a run in :obj:`run_dir` already, or one is going
             on there.
         CheckpointError: If there is nothing usable to resume from, or it was trained
-            with other settings, or other clips, labels or another order of them.
+            with other settings, or other clips, labels or another order of them; or if
+            a checkpoint of the model could not be opened again.
     """
 
     def __init__(
@@ -86,14 +95,26 @@ class Trainer:
         resume: str | PathLike | None = None,
         overwrite: bool = False,
         notes: Mapping[str, Any] | None = None,
+        metadata: Metadata | None = None,
     ) -> None:
         self.notes = dict(notes or {})
         self.world = world or World(device=next(model.parameters()).device)
         # What is kept says how it was trained, not that it was left open.
         precision: Any = resolved(settings.precision, self.world.device)
         self.settings = settings = replace(settings, precision=precision)
+        known = model.metadata.classes
+        train_set = match_classes(train_set, known, 'training')
+        known = known or class_names_of(train_set)
+        test_set = match_classes(test_set, known, 'test')
         check_fit(model, train_set, 'training')
         check_fit(model, test_set, 'test')
+        if run_dir is not None:
+            model.check_restorable()
+        if metadata is None:
+            metadata = metadata_of(test_set, average=settings.average)
+        # Who has more classes than the data names has no names.
+        known = known if len(known) == model.num_classes else ()
+        model.metadata = replace(metadata, classes=known)
         self.test_set = test_set
         self.data = {'train': data_facts(train_set), 'test': data_facts(test_set)}
         self.sampler = TrainSampler(
@@ -414,6 +435,7 @@ class Trainer:
         return {
             **self.engine.state_dict(),
             'model_arguments': self.engine.model.arguments,
+            'metadata': self.engine.model.metadata.arguments(),
             'epoch': self.epoch,
             'epoch_step': self.epoch_step,
             'history': [asdict(epoch) for epoch in self.history],

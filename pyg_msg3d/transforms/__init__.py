@@ -10,6 +10,7 @@ from pyg_msg3d.transforms.augment import (
     RandomShear,
 )
 from pyg_msg3d.transforms.centre import Centre
+from pyg_msg3d.transforms.declared import build, declare
 from pyg_msg3d.transforms.disentangle import Disentangle
 from pyg_msg3d.transforms.min_max_scale import MinMaxScale
 from pyg_msg3d.transforms.pad_frames import PadFrames
@@ -55,5 +56,7 @@ __all__ = [
     'ScoreChannel',
     'ToMotion',
     'UniformSampleFrames',
+    'build',
+    'declare',
     'recipe',
 ]
