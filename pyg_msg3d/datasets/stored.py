@@ -55,6 +55,8 @@ class StoredSkeletonDataset(Dataset):
             :func:`pyg_msg3d.io.read`.
         coordinates (str, optional): What the numbers of a joint are, see there.
         first_label (int, optional): The number of the first class, see there.
+        joints_of (Skeleton, optional): Whose joints are taken of files that hold more,
+            see there.
         persons (str, optional): Who is in a clip, see :func:`select_persons`; by
             default as the recipe has it, or all.
         recipe (str, optional): What is done to a clip when it is processed, see
@@ -85,6 +87,7 @@ class StoredSkeletonDataset(Dataset):
         layout: str | None = None,
         coordinates: str | None = None,
         first_label: int | None = None,
+        joints_of: Skeleton | None = None,
         num_workers: int | None = None,
         strict: bool = False,
         force_reload: bool = False,
@@ -96,6 +99,7 @@ class StoredSkeletonDataset(Dataset):
         self._options: dict[str, Any] = {
             k: v for k, v in options.items() if v is not None
         }
+        self._joints_of = joints_of
         self.persons = persons
         self.recipe = None if recipe is None else look_up(recipe)
         self._num_workers = num_workers
@@ -166,8 +170,10 @@ class StoredSkeletonDataset(Dataset):
         persons = self.persons or 'default'
         name = 'unchanged' if self.recipe is None else self.recipe.name
         folder = f'{type(self).__name__}-{name}-{persons}'
-        if self.pre_transform is not None or self._options:
-            more = repr([describe(self.pre_transform), self._options])
+        joints = () if self._joints_of is None else self._joints_of.joints
+        if self.pre_transform is not None or self._options or joints:
+            parts: list[Any] = [describe(self.pre_transform), self._options]
+            more = repr([*parts, joints] if joints else parts)
             folder += f'-{hashlib.sha256(more.encode()).hexdigest()[:8]}'
         return self._place / 'processed' / folder
 
@@ -177,6 +183,8 @@ class StoredSkeletonDataset(Dataset):
             **how_made(self.persons, self.recipe, self.pre_transform),
             **self._options,
         }
+        if self._joints_of is not None:
+            key['joints'] = [*self._joints_of.joints]
         return key if paths is None else {**key, 'sources': fingerprint(paths)}
 
     def _open(self, force_reload: bool) -> ClipStore:
@@ -300,9 +308,12 @@ class StoredSkeletonDataset(Dataset):
         return [Path(path) for path in paths]
 
     def _reader(self, paths: Sequence[Path]) -> Reader:
-        if len(paths) == 1:
-            return read(paths[0], **self._options)
-        return JoinedReader(paths, **self._options)
+        options = {**self._options, 'skeleton': self._joints_of}
+        return (
+            read(paths[0], **options)
+            if len(paths) == 1
+            else JoinedReader(paths, **options)
+        )
 
     @property
     def num_classes(self) -> int:

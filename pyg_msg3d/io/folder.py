@@ -4,39 +4,56 @@ import csv
 import io
 import os
 import sys
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from pyg_msg3d.data import SkeletonDataError
 from pyg_msg3d.data.atomic import write_atomically
-from pyg_msg3d.data.errors import printable
+from pyg_msg3d.data.errors import printable, say_assumed
+from pyg_msg3d.io.arrays import open_npy
 from pyg_msg3d.io.fields import as_label, as_name, check_first_label
-from pyg_msg3d.io.files import read_bytes
-from pyg_msg3d.io.ntu import parse_skeleton, write_skeleton
-from pyg_msg3d.io.reader import Reader
-from pyg_msg3d.io.recording import read_recording
+from pyg_msg3d.io.files import Files, files_under, open_regular, read_bytes
+from pyg_msg3d.io.frame_files import FrameFilesReader
+from pyg_msg3d.io.ntu import write_skeleton
+from pyg_msg3d.io.numbering import split_name
+from pyg_msg3d.io.reader import Reader, check_unique
+from pyg_msg3d.io.recognise import ENDINGS, SEVERAL, recognise_file, recognise_frames
+from pyg_msg3d.io.recording import RecordingReader
 from pyg_msg3d.io.sequence import SkeletonSequence
+from pyg_msg3d.skeletons import Skeleton
 
 _TABLE = 'labels.csv'
-_SUFFIXES = ('.npz', '.npy', '.json', '.skeleton')
+# What folders of splits are called.
+_SPLITS = {'train': 'train', 'training': 'train', 'test': 'test', 'testing': 'test',
+           'val': 'test', 'valid': 'test', 'validation': 'test'}  # fmt: skip
+_ENDINGS_ALONE = {'', '.', '..', *ENDINGS}
+_SHOWN = 10
+_LOOKED_AT = 5
 _MOST_SPLITS = 100
 _MOST_COLUMNS = 1000
 
 
 class FolderReader(Reader):
-    r"""A folder with ``labels.csv``, whose columns are ``file`` (relative to the
-    folder), ``label`` and, where wanted, ``split``, a name such as ``train`` or
-    ``test``. The files are recordings: ``.npz``, ``.npy`` or ``.json`` as
-    :class:`RecordingReader` reads them, or ``.skeleton``.
+    r"""A folder of recordings: with ``labels.csv``, or with a folder for each class.
+
+    The columns of ``labels.csv`` are ``file`` (relative to the folder), ``label`` and,
+    where wanted, ``split``, a name such as ``train`` or ``test``. A file is whatever
+    :func:`read` knows; all recordings in it have that label.
 
     Labels that are all whole numbers are classes from 0, and -1 is none; other labels
     are the names of the classes, numbered in alphabetical order. A recording without a
     label has an empty one. What a recording says of its label itself does not count.
+
+    Without ``labels.csv``, the folders in it are the classes, which is said, or
+    ``train``, ``test`` and ``val``, each with a folder for each class. Files beside
+    them have no label.
 
     Args:
         path (str or path): The folder.
@@ -45,33 +62,70 @@ class FolderReader(Reader):
         first_label (int, optional): See :func:`read`.
 
     Raises:
-        FileNotFoundError: If there is no ``labels.csv``.
         SkeletonDataError: If the table is not what it should be; the message names the
             line.
     """
 
     format = 'a folder with labels.csv'
-    options = ('layout', 'coordinates', 'first_label')
+    options = ('layout', 'coordinates', 'first_label', 'skeleton')
 
     def __init__(self, path: str | PathLike, **options: Any) -> None:
         super().__init__(path, **options)
         table = self.path / _TABLE
-        if not table.is_file():
-            raise FileNotFoundError(
-                f"There is no '{printable(table)}', a table with the columns file, "
-                f'label and, if wanted, split'
-            )
-        self.names, self._suffixes, labels, splits = _read_table(table)
-        self._labels = self._number(labels, printable(table))
+        if table.is_file():
+            files, labels, splits = _read_table(table)
+        else:
+            self.format = 'a folder for each class'
+            files, labels, splits = _list_classes(self.path)
+        numbers = self._number(labels, printable(table))
+        self._chosen: Skeleton | None = None
+        self._files: list[str] = []
+        #: Which of a file's recordings; None where there is one.
+        self._inside: list[int | None] = []
+        self._labels: list[int | None] = []
+        names: list[str] = []
         members: dict[str, list[str]] = {}
-        for name, split in zip(self.names, splits, strict=True):
-            if split:
-                members.setdefault(split, []).append(name)
+        for file, label, split in zip(files, numbers, splits, strict=True):
+            stem = file.removesuffix(_ending(file))
+            inside: list[tuple[str, int | None]] = [(stem, None)]
+            if _ending(file).lower() in SEVERAL and os.path.isfile(self.path / file):
+                found = self._open(self.path / file).names
+                if len(found) > 1:
+                    inside = [(f'{stem}/{n}', i) for i, n in enumerate(found)]
+            for name, index in inside:
+                names.append(name)
+                self._files.append(file)
+                self._inside.append(index)
+                self._labels.append(label)
+                if split:
+                    members.setdefault(split, []).append(name)
+        self.names = names
+        check_unique(names, lambda index: printable(self.file(index)))
         self.splits = members
-        if set(self._suffixes) == {'.skeleton'}:
-            self.skeleton = 'ntu-rgb+d'
+        self._look()
 
-    def _number(self, labels: list[str], where: str) -> list[int | None]:
+    @staticmethod
+    def fits(path: Path) -> bool:
+        """Whether a folder without a table has recordings in it."""
+        return any(name.lower().endswith(ENDINGS) for name in files_under(path))
+
+    def _look(self) -> None:
+        """Finds out whose joints they are, by the first files that can be read."""
+        for index in range(min(_LOOKED_AT, len(self._files))):
+            with suppress(SkeletonDataError, OSError), warnings.catch_warnings():
+                warnings.simplefilter('ignore')  # Said when all are read.
+                reader = self._open(self.file(index))
+                self.skeleton, self.holds = reader.skeleton, reader.holds
+                return
+
+    def choose(self, chosen: Skeleton) -> bool:
+        """Takes the joints of a skeleton alone, of all files."""
+        fits = super().choose(chosen)
+        if fits:
+            self._chosen = chosen
+        return fits
+
+    def _number(self, labels: Sequence[str], where: str) -> list[int | None]:
         """The classes as numbers from 0, whichever way the table has them."""
         if all(_is_number(label) for label in labels):
             numbers = [int(label) if label else -1 for label in labels]
@@ -82,33 +136,105 @@ class FolderReader(Reader):
         number = {label: index for index, label in enumerate(self.classes)}
         return [number.get(label) for label in labels]
 
+    def _open(self, file: Path) -> Reader:
+        """The recordings of a file, or of a folder of frames."""
+        if os.path.isdir(file):
+            kind = recognise_frames(file, Files(file))
+        else:
+            open_regular(file).close()  # What cannot be opened comes out here.
+            kind = recognise_file(file)
+        if kind is None:
+            raise SkeletonDataError(f"'{printable(file)}' is of no known format")
+        own = {'layout': self.layout, 'coordinates': self.coordinates}
+        given: dict[str, Any] = {
+            k: v for k, v in own.items() if v is not None and k in kind.options
+        }
+        if kind is RecordingReader:
+            given['labelled'] = False
+        reader: Reader = kind(file, **given)
+        if self._chosen is not None:
+            reader.choose(self._chosen)
+        return reader
+
     def read(self, index: int) -> SkeletonSequence:
         """Reads one recording, with the label that the table gives it."""
-        file = self.file(index)
+        file, inside = self.file(index), self._inside[index]
         try:
-            if file.suffix.lower() == '.skeleton':
-                sequence = parse_skeleton(read_bytes(file), printable(file))
-            else:
-                sequence = read_recording(
-                    file, self.layout, self.coordinates, labelled=False
+            reader = self._open(file)
+            if inside is None and len(reader) != 1:
+                raise SkeletonDataError(
+                    f"'{printable(file)}' holds {len(reader)} recordings, so that one "
+                    f'name and one label are not enough'
                 )
+            sequence = reader.read(inside or 0)
         except SkeletonDataError as error:
-            if os.path.isfile(file):
+            if os.path.exists(file):
                 raise
             raise SkeletonDataError(f'{error}; {_TABLE} names it') from error
+        if reader.skeleton != self.skeleton and reader.holds:
+            raise SkeletonDataError(
+                f"'{printable(file)}' has the joints of {reader.skeleton!r}, but other "
+                f'recordings of the folder those of {self.skeleton!r}'
+            )
         return replace(sequence, name=self.names[index], label=self._labels[index])
 
     def file(self, index: int) -> Path:
         """The file of a recording."""
-        return self.path / (self.names[index] + self._suffixes[index])
+        return self.path / self._files[index]
+
+
+def _list_classes(
+    path: Path,
+) -> tuple[list[str], list[str], list[str]]:
+    """Files, labels and splits that the names of folders tell."""
+    found = sorted(files_under(path))
+    tops = {name.partition('/')[0] for name in found if '/' in name}
+    are_splits = bool(tops) and tops <= _SPLITS.keys()
+    files: dict[str, tuple[str, str]] = {}
+    for name in found:
+        parts = name.split('/')
+        split = _SPLITS[parts.pop(0)] if are_splits and len(parts) > 1 else ''
+        if not name.lower().endswith(ENDINGS):
+            continue
+        label = parts[0] if len(parts) > 1 else ''
+        # A folder of frames is one recording.
+        folder = '/'.join(name.split('/')[:-1])
+        frames = folder in files or (len(parts) > 2 and _is_frame(path / name))
+        files[folder if frames else name] = label, split
+    classes = sorted({label for label, _ in files.values()} - {''})
+    if classes:
+        shown = ', '.join(printable(name, 40) for name in classes[:_SHOWN])
+        more = f', ... ({len(classes)})' if len(classes) > _SHOWN else ''
+        say_assumed(
+            f"The folders in '{printable(path)}' are taken for classes: {shown}{more}; "
+            f'{_TABLE} there (file, label, split) if they are not'
+        )
+    labels, splits = zip(*files.values(), strict=True) if files else ((), ())
+    return [*files], [*labels], [*splits]
+
+
+def _is_frame(file: Path) -> bool:
+    """Whether a file is a frame of the recording that is its folder."""
+    if not split_name(file.stem)[2] and not file.stem.isdecimal():
+        return False
+    if file.suffix.lower() == '.npy':
+        return open_npy(file).ndim == 1
+    return file.suffix.lower() == '.json' and recognise_file(file) is FrameFilesReader
+
+
+def _ending(file: str) -> str:
+    """What of a file's name is no part of the recording's."""
+    lower = file.lower()
+    ending = next((e for e in ('.skeleton.npy', *ENDINGS) if lower.endswith(e)), '')
+    return file[len(file) - len(ending) :] if ending else ''
 
 
 def _is_number(label: str) -> bool:
     return not label or label.removeprefix('-').isdecimal()
 
 
-def _read_table(path: Path) -> tuple[list[str], list[str], list[str], list[str]]:
-    """Its columns: names and suffixes of the files, labels, splits."""
+def _read_table(path: Path) -> tuple[list[str], list[str], list[str]]:
+    """Its columns: files, labels, splits."""
     where = printable(path)
     try:
         text = read_bytes(path).decode('utf-8-sig')
@@ -116,7 +242,7 @@ def _read_table(path: Path) -> tuple[list[str], list[str], list[str], list[str]]
         raise SkeletonDataError(
             f"'{where}', byte {error.start}: expected text in UTF-8 ({error.reason})"
         ) from error
-    columns: tuple[list[str], list[str], list[str], list[str]] = ([], [], [], [])
+    columns: tuple[list[str], list[str], list[str]] = ([], [], [])
     seen: dict[str, int] = {}
     table = csv.reader(io.StringIO(text, newline=''), skipinitialspace=True)
     try:
@@ -126,14 +252,15 @@ def _read_table(path: Path) -> tuple[list[str], list[str], list[str], list[str]]
             if not row:
                 continue
             line = f"'{where}', line {table.line_num}"
-            name, *rest = _row(row, len(header), places, line)
+            file, *rest = _row(row, len(header), places, line)
+            name = file.removesuffix(_ending(file))
             if name in seen:
                 raise SkeletonDataError(
                     f'{line}: {name[:100]!r} has a line already, line {seen[name]}'
                 )
             seen[name] = table.line_num
             # Most rows share these: held once, they take little memory.
-            for column, value in zip(columns, [name, *rest], strict=True):
+            for column, value in zip(columns, [file, *rest], strict=True):
                 column.append(value if column is columns[0] else sys.intern(value))
     except csv.Error as error:
         raise SkeletonDataError(
@@ -141,7 +268,7 @@ def _read_table(path: Path) -> tuple[list[str], list[str], list[str], list[str]]
         ) from error
     if not seen:
         raise SkeletonDataError(f"'{where}', line 1: the table names no file")
-    if len(set(columns[3])) > _MOST_SPLITS:
+    if len(set(columns[2])) > _MOST_SPLITS:
         raise SkeletonDataError(
             f"'{where}' names more than {_MOST_SPLITS} splits; expected a few, such as "
             f'train and test'
@@ -166,7 +293,7 @@ def _places(header: list[str], where: str) -> dict[str, int]:
 
 def _row(
     row: list[str], num_columns: int, places: dict[str, int], line: str
-) -> tuple[str, str, str, str]:
+) -> tuple[str, str, str]:
     def value(column: str) -> str | None:
         place = places.get(column, num_columns)
         return row[place] if place < len(row) else None
@@ -178,15 +305,19 @@ def _row(
             f'where it is not known'
         )
     as_name(file, line)
-    stem, dot, ending = os.path.normpath(file).rpartition('.')
-    if '\0' in file or not stem or dot + ending.lower() not in _SUFFIXES:
+    plain = os.path.normpath(file).replace(os.sep, '/')
+    named = PurePosixPath(plain)
+    known = plain.lower().endswith((*ENDINGS, '.txt')) and not named.name.startswith(
+        '.'
+    )
+    if '\0' in file or not (known or not named.suffix):
         raise SkeletonDataError(
-            f'{line}: expected a file that ends in {", ".join(_SUFFIXES)} (got '
-            f'{file[:100]!r})'
+            f'{line}: expected a file that ends in {", ".join(ENDINGS)}, or a folder '
+            f'of frames (got {file[:100]!r})'
         )
     if _is_number(label) and len(label) > 9:
         raise SkeletonDataError(f'{line}: {label[:40]} is no number of a class')
-    return stem.replace(os.sep, '/'), dot + ending, label, value('split') or ''
+    return plain, label, value('split') or ''
 
 
 def write_folder(

@@ -6,33 +6,27 @@ from typing import Any
 
 from pyg_msg3d.data import SkeletonDataError
 from pyg_msg3d.data.errors import printable
-from pyg_msg3d.io.arrays import open_npz
-from pyg_msg3d.io.ctrgcn import CTRGCNReader
-from pyg_msg3d.io.files import Files, read_bytes
+from pyg_msg3d.io.files import Files
 from pyg_msg3d.io.folder import FolderReader
-from pyg_msg3d.io.jsons import parse_json
-from pyg_msg3d.io.kinetics import KineticsReader
-from pyg_msg3d.io.mmaction2 import MMAction2Reader
-from pyg_msg3d.io.ntu import NTUReader
-from pyg_msg3d.io.nw_ucla import NWUCLAReader
-from pyg_msg3d.io.official import OfficialReader, label_file
-from pyg_msg3d.io.openpose import OpenPoseReader
 from pyg_msg3d.io.reader import Reader
-from pyg_msg3d.io.recording import RecordingReader
+from pyg_msg3d.io.recognise import recognise_file, recognise_frames
+from pyg_msg3d.skeletons import Skeleton
+from pyg_msg3d.skeletons import skeleton as look_up
 
 _KNOWN = """\
-    .skeleton files of NTU RGB+D, a folder or the zip archive of them
+    .skeleton and .skeleton.npy files of NTU RGB+D, a folder or the zip archive of them
     .pkl of MMAction2 and PYSKL
     .npy with _label.pkl beside it, of the authors of MS-G3D
     .npz of CTR-GCN (x_train, y_train, x_test, y_test)
     kinetics_train and kinetics_val with their _label.json, or one clip of them
     all_sqe.zip or the unpacked folder of NW-UCLA, or one sequence of it
-    a folder of OpenPose's JSON files, one per frame
-    .npy, .npz or .json of key points or of MediaPipe's landmarks
-    a folder with labels.csv (columns file, label, split)"""
-
-# Documents of a folder that are opened to see what it holds.
-_LOOKED_AT = 20
+    a folder of JSON files, one per frame: OpenPose, Pose2Sim, EasyMocap, MMPose, ...
+    .json of AlphaPose, COCO results, MMPose, ultralytics, MediaPipe
+    MP_Data: class/sequence/frame.npy, MediaPipe's landmarks as rows of numbers
+    .csv of key points by name or number: MediaPipe, Kinect v2
+    UTD-MHAD (.mat), MSR Action3D and UTKinect (.txt), .pose
+    .npy, .npz or .json of key points or of MediaPipe's landmarks, of one clip or many
+    a folder with labels.csv (columns file, label, split), or with a folder per class"""
 
 
 def read(
@@ -40,6 +34,7 @@ def read(
     layout: str | None = None,
     coordinates: str | None = None,
     first_label: int | None = None,
+    skeleton: str | Skeleton | None = None,
 ) -> Reader:
     r"""Recognises what a file, archive or folder holds and gives its recordings.
 
@@ -55,6 +50,9 @@ def read(
             arrays: ``'xy'``, ``'xyz'``, or with a confidence ``'xyc'``, ``'xyzc'``.
         first_label (int, optional): The number of the first class in the files,
             :obj:`0` or :obj:`1`.
+        skeleton (str or Skeleton, optional): Whose joints are wanted, where files hold
+            more than are taken: ``'openpose-67'`` of OpenPose with hands, say. Files
+            that hold no joints of such names are given as they are.
 
     Returns:
         A sequence of :class:`SkeletonSequence`, each read when it is asked for, with
@@ -74,7 +72,7 @@ def read(
     if path.is_dir() or path.suffix.lower() == '.zip':
         kind = _recognise_many(path)
     else:
-        kind = _recognise_file(path)
+        kind = recognise_file(path)
     if kind is None:
         raise SkeletonDataError(
             f"'{where}' is of no known format. Known are:\n{_KNOWN}"
@@ -92,6 +90,8 @@ def read(
             f'{", ".join(useless)}'
         )
     reader: Reader = kind(path, **given)
+    if skeleton is not None:
+        reader.choose(look_up(skeleton))
     if len(reader) == 1 and path.is_file() and path.suffix.lower() != '.zip':
         reader.read(0)  # So that what is wrong with it comes out here.
     return reader
@@ -109,46 +109,7 @@ def _exists(path: Path) -> bool:
 def _recognise_many(path: Path) -> type[Reader] | None:
     if (path / 'labels.csv').is_file():
         return FolderReader
-    files = Files(path)
-    if files.ending('.skeleton'):
-        return NTUReader
-    if path.is_dir() and any(path.glob('*_data_joint.npy')):
-        return OfficialReader
-    documents = files.ending('.json')
-    if any(name.endswith('_label.json') for name in documents):
-        return KineticsReader
-    # The first that says what it is; others may lie beside them.
-    for name in documents[:_LOOKED_AT]:
-        kind = _recognise_json(files.read(name), files.where(name))
-        if kind is not None:
-            return kind
-    return None
-
-
-def _recognise_file(path: Path) -> type[Reader] | None:
-    suffix = path.suffix.lower()
-    if suffix == '.json':
-        content = read_bytes(path)
-        return _recognise_json(content, printable(path)) or RecordingReader
-    if suffix == '.npy':
-        return OfficialReader if label_file(path).is_file() else RecordingReader
-    if suffix == '.npz':
-        return CTRGCNReader if 'x_train' in open_npz(path) else RecordingReader
-    kinds: dict[str, type[Reader]] = {
-        '.skeleton': NTUReader,
-        '.pkl': MMAction2Reader,
-        '.pickle': MMAction2Reader,
-    }
-    return kinds.get(suffix)
-
-
-def _recognise_json(content: bytes, where: str) -> type[Reader] | None:
-    record = parse_json(content, where)
-    kinds: dict[str, type[Reader]] = {
-        'data': KineticsReader,
-        'skeletons': NWUCLAReader,
-        'people': OpenPoseReader,
-    }
-    if not isinstance(record, dict):
-        return None
-    return next((kind for key, kind in kinds.items() if key in record), None)
+    kind = recognise_frames(path, Files(path))
+    if kind is None and path.is_dir() and FolderReader.fits(path):
+        return FolderReader
+    return kind

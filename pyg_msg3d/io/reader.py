@@ -4,10 +4,13 @@ from os import PathLike
 from pathlib import Path, PurePosixPath
 from typing import overload
 
+import numpy as np
+
 from pyg_msg3d.data import SkeletonDataError
 from pyg_msg3d.data.errors import printable
 from pyg_msg3d.io.files import Files
 from pyg_msg3d.io.sequence import SkeletonSequence
+from pyg_msg3d.skeletons import Skeleton, skeleton, skeleton_names
 
 
 class Reader(Sequence[SkeletonSequence], ABC):
@@ -35,6 +38,9 @@ class Reader(Sequence[SkeletonSequence], ABC):
     #: The name of the skeleton of all recordings, where the format tells it.
     skeleton: str | None = None
 
+    #: The joints that the files hold, by name, where :func:`read` may take some of
+    #: them alone, as another skeleton has them.
+    holds: Sequence[str] = ()
     #: Which of the arguments of :func:`read` it takes.
     options: tuple[str, ...] = ()
 
@@ -50,8 +56,24 @@ class Reader(Sequence[SkeletonSequence], ABC):
         self.coordinates = coordinates
         self.first_label = first_label
         self.names: Sequence[str] = ()
+        self._order: list[int] = []
         self.splits: Mapping[str, Sequence[str]] = {}
         self.classes: Sequence[str] = ()
+
+    def choose(self, chosen: Skeleton) -> bool:
+        """Takes the joints of a skeleton alone, by their names, if the files hold them
+        all."""
+        place = {joint: v for v, joint in enumerate(self.holds)}
+        if not all(joint in place for joint in chosen.joints):
+            return False
+        self._order = [place[joint] for joint in chosen.joints]
+        known = chosen.name in skeleton_names() and skeleton(chosen.name) is chosen
+        self.skeleton = chosen.name if known else None
+        return True
+
+    def picked(self, x: np.ndarray) -> np.ndarray:
+        """Of all joints, the first dimension, those that were chosen."""
+        return x[self._order] if self._order else x
 
     @abstractmethod
     def read(self, index: int) -> SkeletonSequence:

@@ -14,8 +14,10 @@ from pyg_msg3d.io.files import read_bytes
 from pyg_msg3d.io.jsons import parse_json
 from pyg_msg3d.io.layout import split_score, to_mtvc
 from pyg_msg3d.io.mediapipe import from_landmarks, is_landmarks
+from pyg_msg3d.io.mp_data import LandmarkVectors, is_vector
 from pyg_msg3d.io.reader import Reader
 from pyg_msg3d.io.sequence import SkeletonSequence
+from pyg_msg3d.skeletons import skeleton
 
 _KEYS = ('keypoints', 'keypoint', 'landmarks')
 
@@ -36,6 +38,8 @@ class RecordingReader(Reader):
         layout (str, optional): See :func:`read`.
         coordinates (str, optional): See :func:`read`.
         first_label (int, optional): See :func:`read`.
+        labelled (bool, optional): Look at what the file has for a label.
+            (default: :obj:`True`)
 
     Raises:
         SkeletonDataError: If it is not what it should be.
@@ -44,14 +48,21 @@ class RecordingReader(Reader):
     format = 'a recording (.npy, .npz, .json)'
     options = ('layout', 'coordinates', 'first_label')
 
-    def __init__(self, path: str | PathLike, **options: Any) -> None:
+    def __init__(
+        self, path: str | PathLike, labelled: bool = True, **options: Any
+    ) -> None:
         super().__init__(path, **options)
+        self._labelled = labelled
         self.names = [self.path.stem]
 
     def read(self, index: int) -> SkeletonSequence:
         """Reads the recording."""
         return read_recording(
-            self.path, self.layout, self.coordinates, first_label=self.first_label
+            self.path,
+            self.layout,
+            self.coordinates,
+            self._labelled,
+            self.first_label,
         )
 
 
@@ -83,6 +94,8 @@ def read_recording(
         score = as_floats(score, f'{where}: score', group=1)
     if layout is None and score is not None and score.shape == x.shape[:-1]:
         layout = 'MTVC'[-x.ndim :]  # Scores say what the last dimension is.
+    if x.ndim == 2 and layout is None and is_vector(x.shape[1]):
+        return _from_vectors(x, path, label, where)
     x = to_mtvc(x, layout, where)
     if key == 'landmarks' or (
         score is None and coordinates is None and is_landmarks(x)
@@ -106,6 +119,23 @@ def read_recording(
         label=label,
         image_size=as_image_size(fields.get('image_size'), where),
         body_ids=_body_ids(fields.get('body_ids'), where),
+        path=where,
+    )
+
+
+def _from_vectors(
+    x: np.ndarray, path: Path, label: int | None, where: str
+) -> SkeletonSequence:
+    """MediaPipe's landmarks as a row of numbers for each frame."""
+    vectors = LandmarkVectors(x.shape[1])
+    points, score = vectors.split(x)
+    place = {joint: v for v, joint in enumerate(vectors.holds)}
+    order = [place[joint] for joint in skeleton(vectors.skeleton).joints]
+    return SkeletonSequence(
+        np.ascontiguousarray(points[order].transpose(1, 0, 2)[None]),
+        path.stem,
+        np.ascontiguousarray(score[order].T[None]),
+        label,
         path=where,
     )
 

@@ -44,7 +44,7 @@ def unpickle(
     stream = io.BytesIO(content)
     try:
         budget = 12 * len(content) + (10 << 20)
-        return Unpickler(stream, budget, _CONSTRUCTORS | dict(more or {})).load()
+        return Unpickler(stream, budget, CONSTRUCTORS | dict(more or {})).load()
     except Exception as error:  # Whatever damaged bytes trip over.
         raise SkeletonDataError(
             f"'{path}', byte {stream.tell()}: cannot be unpickled "
@@ -211,7 +211,7 @@ def _reconstruct(*_: Any) -> np.ndarray:
     return np.empty(0, np.uint8)  # To be filled; whatever shape was asked for.
 
 
-def _dtype(name: Any, *_: Any) -> np.dtype:
+def make_dtype(name: Any, *_: Any) -> np.dtype:
     name = _text(name)
     if not _DTYPE.fullmatch(name):
         raise pickle.UnpicklingError(f'it holds an array of {name[:40]!r}')
@@ -265,15 +265,15 @@ def _check(raw: Any, dtype: Any, shape: Any) -> bytes:
     return raw
 
 
-_CONSTRUCTORS: dict[tuple[str, str], Callable] = {
+CONSTRUCTORS: dict[tuple[str, str], Callable] = {
     ('numpy', 'ndarray'): _reconstruct,
-    ('numpy', 'dtype'): _dtype,
+    ('numpy', 'dtype'): make_dtype,
     ('_codecs', 'encode'): _encode,
     ('collections', 'OrderedDict'): _ordered_dict,
     ('__builtin__', 'bytes'): lambda: b'',  # How protocol 2 holds no bytes.
 }
 for _package in ('numpy.core', 'numpy._core'):
-    _CONSTRUCTORS |= {
+    CONSTRUCTORS |= {
         (f'{_package}.multiarray', '_reconstruct'): _reconstruct,
         (f'{_package}.multiarray', 'scalar'): _scalar,
         (f'{_package}.numeric', '_frombuffer'): _from_buffer,

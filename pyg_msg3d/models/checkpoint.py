@@ -90,7 +90,8 @@ def read_checkpoint(
             f'({first_line})'
         ) from error
     check_weights(converted, name)
-    return Loaded(arguments, converted, Metadata())
+    recipe = 'official' if residual == 'A_res' else 'mmaction2'
+    return Loaded(arguments, converted, Metadata(recipe=recipe))
 
 
 def name_of(source: str | PathLike | Mapping[str, Any]) -> str:

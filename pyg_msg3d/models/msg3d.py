@@ -102,6 +102,7 @@ class MSG3D(Module):
         self.metadata = Metadata()
         self.transfer: Transfer | None = None
         self.is_fused = False
+        self._num_frozen = 0
         self.pooling = pooling
         self.in_channels = in_channels
         self.num_persons = num_persons
@@ -363,7 +364,27 @@ class MSG3D(Module):
                 'A fused model is for inference alone; train the model that it was '
                 'made of'
             )
-        return super().train(mode)
+        super().train(mode)
+        for block in self.blocks[: self._num_frozen]:
+            block.eval()  # Their statistics stay, too.
+        return self
+
+    def freeze(self, num_blocks: int | None = None) -> 'MSG3D':
+        """Keeps the first blocks as they are in training, weights and statistics; by
+        default all blocks, so that the classifier alone is learned.
+
+        Raises:
+            ValueError: If there are not so many.
+        """
+        count = len(self.blocks) if num_blocks is None else num_blocks
+        if not 0 <= count <= len(self.blocks):
+            raise ValueError(
+                f'Expected from 0 to {len(self.blocks)} blocks to freeze (got {count})'
+            )
+        self._num_frozen = count
+        for number, block in enumerate(self.blocks):
+            block.requires_grad_(number >= count)
+        return self.train(self.training)
 
     def reset_parameters(self) -> None:
         """Draws all learned parameters anew."""

@@ -159,6 +159,57 @@ def _mediapipe() -> Skeleton:
     )  # fmt: skip
 
 
+# What UTD-MHAD and MSR Action3D call the joints of Kinect v1, in orders of their own.
+_UTD_MHAD = [3, 2, 1, 0, *range(4, 20)]
+_MSR_ACTION3D = [4, 8, 2, 1, 12, 16, 0, 5, 9, 6, 10, 7, 11, 13, 17, 14, 18, 15, 19, 3]
+
+
+def _reordered(name: str, of: Skeleton, order: list[int]) -> Skeleton:
+    """The same skeleton with its joints in another order."""
+    place = {joint: v for v, joint in enumerate(order)}
+    return Skeleton(
+        name,
+        [of.joints[joint] for joint in order],
+        [(place[u], place[v]) for u, v in of.bones],
+        centre=place[of.centre],
+        pairs=[(place[u], place[v]) for u, v in of.pairs],
+    )
+
+
+_BODY_25_JOINTS = ['nose', 'neck', 'right shoulder', 'right elbow', 'right wrist',
+                   'left shoulder', 'left elbow', 'left wrist', 'middle hip',
+                   'right hip', 'right knee', 'right ankle', 'left hip', 'left knee',
+                   'left ankle', 'right eye', 'left eye', 'right ear', 'left ear',
+                   'left big toe', 'left small toe', 'left heel', 'right big toe',
+                   'right small toe', 'right heel']  # fmt: skip
+_BODY_25_BONES = [(1, 8), (1, 2), (1, 5), *_chain(2, 3, 4), *_chain(5, 6, 7),
+                  *_chain(8, 9, 10, 11), *_chain(8, 12, 13, 14), *_chain(1, 0, 15, 17),
+                  *_chain(0, 16, 18), *_chain(14, 19, 20), (14, 21),
+                  *_chain(11, 22, 23), (11, 24)]  # fmt: skip
+_BODY_25_PAIRS = [(5, 2), (6, 3), (7, 4), (12, 9), (13, 10), (14, 11), (16, 15),
+                  (18, 17), (19, 22), (20, 23), (21, 24)]  # fmt: skip
+_HALPE_JOINTS = [*_COCO_JOINTS, 'head', 'neck', 'middle hip',
+                 *_sides('big toe, small toe, heel')]  # fmt: skip
+_HALPE_BONES = [(0, 1), (0, 2), (1, 3), (2, 4), (0, 17), (17, 18), (5, 18), (6, 18),
+                (5, 7), (7, 9), (6, 8), (8, 10), (18, 19), (19, 11), (19, 12),
+                (11, 13), (12, 14), (13, 15), (14, 16), (15, 24), (16, 25), (15, 20),
+                (16, 21), (20, 22), (21, 23)]  # fmt: skip
+
+
+def _with_hands(name: str, body: Skeleton, wrists: tuple[int, int]) -> Skeleton:
+    """A body with the 21 joints of both hands, tied at the wrists."""
+    first = body.num_joints
+    return Skeleton(
+        name,
+        [*body.joints,
+         *[f'{side} hand {joint}' for side in _SIDES for joint in _HAND_JOINTS]],
+        [*body.bones, *_shift(_HAND_BONES, first), *_shift(_HAND_BONES, first + 21),
+         (wrists[0], first), (wrists[1], first + 21)],
+        centre=body.centre,
+        pairs=[*body.pairs, *[(first + v, first + 21 + v) for v in range(21)]],
+    )  # fmt: skip
+
+
 def _catalogue() -> dict[str, Skeleton]:
     skeletons = [
         # The authors of MS-G3D: fingertip to thumb, thumb to hand.
@@ -180,8 +231,12 @@ def _catalogue() -> dict[str, Skeleton]:
             pairs=[(5, 2), (6, 3), (7, 4), (11, 8), (12, 9), (13, 10), (15, 14),
                    (17, 16)],
         ),
+        Skeleton('openpose-25', _BODY_25_JOINTS, _BODY_25_BONES, centre=8,
+                 pairs=_BODY_25_PAIRS),
+        Skeleton('halpe-26', _HALPE_JOINTS, _HALPE_BONES, centre=19,
+                 pairs=[*_COCO_PAIRS, (20, 21), (22, 23), (24, 25)]),
         Skeleton(
-            'kinect-20',  # Kinect v1: NW-UCLA, MSR Action3D
+            'kinect-20',  # Kinect v1: NW-UCLA, UTKinect
             joints=['hip centre', 'spine', 'shoulder centre', 'head', 'left shoulder',
                     'left elbow', 'left wrist', 'left hand', 'right shoulder',
                     'right elbow', 'right wrist', 'right hand', 'left hip', 'left knee',
@@ -239,7 +294,16 @@ def _catalogue() -> dict[str, Skeleton]:
             ],
         ),
     ]  # fmt: skip
-    return {skeleton.name: skeleton for skeleton in skeletons}
+    known = {skeleton.name: skeleton for skeleton in skeletons}
+    kinect, body_25 = known['kinect-20'], known['openpose-25']
+    for skeleton in (
+        _reordered('utd-mhad-20', kinect, _UTD_MHAD),
+        _reordered('msr-action3d-20', kinect, _MSR_ACTION3D),
+        _with_hands('openpose-67', body_25, (7, 4)),
+        _with_hands('mediapipe-holistic-75', known['mediapipe-pose-33'], (15, 16)),
+    ):
+        known[skeleton.name] = skeleton
+    return known
 
 
 _CATALOGUE = _catalogue()
@@ -260,10 +324,16 @@ def skeleton(name: 'str | Skeleton') -> Skeleton:
     ``ntu-rgb+d-mmaction``  25     NTU RGB+D with the bones of MMAction2 and PYSKL
     ``coco-17``             17     COCO key points, bones as in MMAction2
     ``openpose-18``         18     OpenPose, Kinetics-skeleton
-    ``kinect-20``           20     Kinect v1: NW-UCLA
+    ``openpose-25``         25     OpenPose, BODY_25; EasyMocap
+    ``openpose-67``         67     OpenPose, BODY_25 and both hands; EasyMocap
+    ``halpe-26``            26     AlphaPose, RTMPose, Pose2Sim
+    ``kinect-20``           20     Kinect v1: NW-UCLA, UTKinect
+    ``utd-mhad-20``         20     Kinect v1 in the order of UTD-MHAD
+    ``msr-action3d-20``     20     Kinect v1 in the order of MSR Action3D
     ``h36m-17``             17     Human3.6M
     ``smpl-24``             24     the SMPL body model
     ``mediapipe-pose-33``   33     MediaPipe Pose
+    ``mediapipe-holistic-75`` 75   MediaPipe Holistic: pose and both hands
     ``hand-21``             21     one hand: MediaPipe Hands, COCO-WholeBody
     ``coco-wholebody-133``  133    body, feet, face and both hands
     ======================= ====== ==============================================
@@ -284,12 +354,12 @@ def skeleton(name: 'str | Skeleton') -> Skeleton:
 # Where a number of joints, in so many dimensions or in any, does not tell the skeleton.
 _SEVERAL: dict[tuple[int, int | None], str] = {
     (17, 3): "'h36m-17', or 'coco-17' in three dimensions",
-    (20, None): "'kinect-20', as NW-UCLA has Kinect v1's joints, or another order of "
-    'them, such as those of MSR Action3D, UTKinect and UTD-MHAD',
-    (25, 2): "'ntu-rgb+d' in the image, or OpenPose's BODY_25",
+    (20, None): "'kinect-20', as NW-UCLA and UTKinect have Kinect v1's joints, or "
+    "another order of them, 'msr-action3d-20' or 'utd-mhad-20'",
+    (25, 2): "'ntu-rgb+d' in the image, or OpenPose's BODY_25, 'openpose-25'",
 }
 # Those that a number of joints leaves hardly a doubt about.
-_PLAIN = (33, 133)
+_PLAIN = (33, 75, 133)
 
 
 def guess_skeleton(num_joints: int, dims: int | None = None) -> Skeleton:

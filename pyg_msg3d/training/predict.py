@@ -79,7 +79,7 @@ def predict(
             stopped = True
             break
         with autocast():
-            values.append(_scores(model, as_input(batch.x, model), average).cpu())
+            values.append(scores_of(model, as_input(batch.x, model), average).cpu())
         unknown = torch.full((len(batch.x),), -1)
         labels.append(unknown if batch.y is None else batch.y)
         names += batch.name
@@ -116,7 +116,8 @@ def as_input(x: Tensor, model: Module) -> Tensor:
     return x.to(weight.device, weight.dtype, non_blocking=True)
 
 
-def _scores(model: Module, x: Tensor, average: str) -> Tensor:
+def scores_of(model: Module, x: Tensor, average: str) -> Tensor:
+    """The scores of samples, each of one clip or of several; see :func:`predict`."""
     several = x.dim() == 6  # [N, clips, M, T, V, C]
     logits = widened(model(x.flatten(0, 1) if several else x))
     if average == 'probabilities':

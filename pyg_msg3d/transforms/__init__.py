@@ -12,6 +12,7 @@ from pyg_msg3d.transforms.augment import (
 from pyg_msg3d.transforms.centre import Centre
 from pyg_msg3d.transforms.declared import build, declare
 from pyg_msg3d.transforms.disentangle import Disentangle
+from pyg_msg3d.transforms.fill_gaps import FillGaps
 from pyg_msg3d.transforms.min_max_scale import MinMaxScale
 from pyg_msg3d.transforms.pad_frames import PadFrames
 from pyg_msg3d.transforms.persons import PadPersons, RandomPersonOrder
@@ -24,10 +25,15 @@ from pyg_msg3d.transforms.recipe import STREAMS, Recipe, recipe
 from pyg_msg3d.transforms.replay import DropNullFrames, Replay
 from pyg_msg3d.transforms.sample_frames import SampleFrames
 from pyg_msg3d.transforms.score_channel import ScoreChannel
+from pyg_msg3d.transforms.smooth import Smooth
 from pyg_msg3d.transforms.streams import JointToBone, ToMotion
 from pyg_msg3d.transforms.uniform_sample_frames import UniformSampleFrames
+from pyg_msg3d.transforms.unit_scale import UnitScale
 
 __all__ = [
+    'UnitScale',
+    'Smooth',
+    'FillGaps',
     'STREAMS',
     'AddBones',
     'Align',

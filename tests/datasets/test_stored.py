@@ -352,13 +352,13 @@ def test_folder_that_has_changed_is_processed_again(tmp_path, capsys):
     assert counts('a.npy,y,test\nb.npy,x,train') == (1, [0], True)
     np.save(tmp_path / 'b.npy', rng.normal(size=(5, 17, 2)))
     assert counts(None) == (1, [0], True)
-    # Without its recordings, it serves as it is; without the table alone, it does not.
+    # Without the table, nothing is known of labels; without the recordings, it serves
+    # as it is.
     (tmp_path / 'labels.csv').unlink()
-    with pytest.raises(SkeletonDataError, match='no known format'):
-        counts(None)
+    assert counts(None) == (3, [-1, -1, -1], True)
     for name in 'abc':
         (tmp_path / f'{name}.npy').unlink()
-    assert counts(None) == (1, [0], False)
+    assert counts(None) == (3, [-1, -1, -1], False)
 
 
 @pytest.mark.slow

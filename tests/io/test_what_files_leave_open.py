@@ -133,7 +133,7 @@ def test_nulls_do_not_unfold(tmp_path):
         ((3, 300, 25), "'CTV'.*'CVT'"),
         ((3, 300, 25, 8), "'CTVM'"),
         ((300, 75), 'expected key points of shape'),
-        ((2, 3, 300, 25, 2), 'expected key points of shape'),
+        ((9, 3, 300, 25, 2), "'NCTVM'.*'NMTVC'"),
     ],
 )
 def test_arrays_that_may_be_several_things_are_refused(tmp_path, shape, said):
@@ -218,7 +218,7 @@ def test_what_is_assumed_of_a_data_set_is_said_once(tmp_path):
 
 @pytest.mark.parametrize(
     ('joints', 'dims', 'candidates'),
-    [(20, 3, 'kinect-20.*MSR'), (20, 2, 'kinect-20'), (25, 2, 'ntu-rgb.*BODY_25'),
+    [(20, 3, 'kinect-20.*msr'), (20, 2, 'kinect-20'), (25, 2, 'ntu-rgb.*BODY_25'),
      (17, 3, 'h36m-17.*coco-17'), (7, 3, 'pass yours as')],
 )  # fmt: skip
 def test_joints_of_several_skeletons_are_refused(tmp_path, joints, dims, candidates):
