@@ -2,7 +2,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -37,7 +37,8 @@ class Predictor:
 
     Args:
         checkpoint (path, MSG3D, or a sequence of them): A checkpoint, ours or
-            anybody's, or a model; several are streams, whose probabilities are added up.
+            anybody's, or a model; several are streams, whose probabilities are added
+            up.
         weights (sequence of float, optional): The weights of streams; equal ones by
             default.
         classes (sequence of str, optional): The names of the classes, where a
@@ -154,57 +155,90 @@ class Predictor:
         several = isinstance(source, list | tuple)
         sources: Sequence[Source] = source if several else [source]  # type: ignore[assignment, list-item]
         given = None if skeleton is None else look_up(skeleton)
-        found: list[tuple[Prediction, list[Tensor]]] = []
         result = Predictions()
+        waiting: list[Prepared] = []
         count = 0
-        for sequence, problem in self._recordings(sources, given, options):
+        for made in self._prepared(sources, given, per_person, window, hop, options):
             count += 1
-            if sequence is None:
-                result.skipped[problem[0]] = problem[1]
+            if isinstance(made, Problem):
+                result.skipped[made.name] = made.reason
+                continue
+            waiting.append(made)
+            if len(waiting) == self.batch_size:
+                result += self._answers(waiting)
+                waiting.clear()
+        result += self._answers(waiting)
+        if not result and count == 1:
+            raise SkeletonDataError(next(iter(result.skipped.values())))
+        return result
+
+    def prepared(
+        self,
+        source: Source | Sequence[Source],
+        skeleton: str | Skeleton | None = None,
+        per_person: bool = False,
+        window: int | None = None,
+        hop: int | None = None,
+        **options: Any,
+    ) -> 'Iterator[Prepared]':
+        """What the models see of recordings, one after the other; arguments are those
+        of a call."""
+        several = isinstance(source, list | tuple)
+        sources: Sequence[Source] = source if several else [source]  # type: ignore[assignment, list-item]
+        given = None if skeleton is None else look_up(skeleton)
+        for made in self._prepared(sources, given, per_person, window, hop, options):
+            if isinstance(made, Prepared):
+                yield made
+
+    def _prepared(
+        self,
+        sources: Sequence[Source],
+        given: Skeleton | None,
+        per_person: bool,
+        window: int | None,
+        hop: int | None,
+        options: dict[str, Any],
+    ) -> 'Iterator[Prepared | Problem]':
+        for sequence in self._recordings(sources, given, options):
+            if isinstance(sequence, Problem):
+                yield sequence
                 continue
             for part, place in _parts(sequence, window, hop):
                 try:
-                    found += self._clips(part, place, per_person)
+                    yield from self._clips(part, place, per_person)
                 except SkeletonDataError as error:
-                    name = Prediction(sequence.name, (), np.zeros(0), **place).where
-                    result.skipped[name] = str(error)
-            while len(found) >= self.batch_size:
-                result += self._answers(found[: self.batch_size])
-                del found[: self.batch_size]
-        result += self._answers(found)
-        if not result and result.skipped and count == 1:
-            raise SkeletonDataError(next(iter(result.skipped.values())))
-        return result
+                    empty = Prediction(sequence.name, (), np.zeros(0), **place)
+                    yield Problem(empty.where, str(error))
 
     # Recordings ----------------------------------------------------------------
 
     def _recordings(
         self, sources: Sequence[Source], given: Skeleton | None, options: dict[str, Any]
-    ) -> Iterator[tuple[SkeletonSequence | None, tuple[str, str]]]:
-        """Each recording, or its name and what is wrong with it."""
+    ) -> 'Iterator[SkeletonSequence | Problem]':
+        """Each recording, or what is wrong with it."""
         for number, source in enumerate(sources):
             if isinstance(source, SkeletonSequence):
-                yield self._fitting(source, given), ('', '')
+                yield self._fitting(source, given)
             elif isinstance(source, np.ndarray | Tensor):
                 sequence = _of_array(np.asarray(source), number, options)
-                yield self._fitting(sequence, given), ('', '')
+                yield self._fitting(sequence, given)
             else:
                 yield from self._read(Path(source), given, options)
 
     def _read(
         self, path: Path, given: Skeleton | None, options: dict[str, Any]
-    ) -> Iterator[tuple[SkeletonSequence | None, tuple[str, str]]]:
+    ) -> 'Iterator[SkeletonSequence | Problem]':
         reader: Reader = read(path, skeleton=given or self.skeleton, **options)
         known = given
         if known is None and reader.skeleton is not None:
             known = look_up(reader.skeleton)
         for index, name in enumerate(reader.names):
             try:
-                yield self._fitting(reader[index], known), ('', '')
+                yield self._fitting(reader[index], known)
             except SkeletonDataError as error:
                 if len(reader) == 1:
                     raise
-                yield None, (name, str(error))
+                yield Problem(name, str(error))
 
     def _fitting(
         self, sequence: SkeletonSequence, known: Skeleton | None
@@ -249,12 +283,13 @@ class Predictor:
 
     def _clips(
         self, sequence: SkeletonSequence, place: dict[str, int], per_person: bool
-    ) -> list[tuple[Prediction, list[Tensor]]]:
+    ) -> 'list[Prepared]':
         """What the streams see, each with a prediction that is still empty."""
         empty = np.zeros(0)
         if not per_person:
             clips = [stream.clip(sequence) for stream in self.streams]
-            return [(Prediction(sequence.name, self.classes, empty, **place), clips)]
+            prediction = Prediction(sequence.name, self.classes, empty, **place)
+            return [Prepared(prediction, sequence, clips)]
         rule = self.streams[0].preprocessing.persons
         chosen = select_persons(sequence, rule)
         found = []
@@ -271,12 +306,10 @@ class Predictor:
             prediction = Prediction(
                 sequence.name, self.classes, empty, person=person, **place
             )
-            found.append((prediction, clips))
+            found.append(Prepared(prediction, alone, clips))
         return found
 
-    def _answers(
-        self, found: Sequence[tuple[Prediction, list[Tensor]]]
-    ) -> list[Prediction]:
+    def _answers(self, found: 'Sequence[Prepared]') -> list[Prediction]:
         """The predictions with the probabilities that the streams give together."""
         if not found:
             return []
@@ -284,16 +317,32 @@ class Predictor:
         for number, (stream, weight) in enumerate(
             zip(self.streams, self.weights, strict=True)
         ):
-            clips = [clips[number] for _, clips in found]
+            clips = [made.clips[number] for made in found]
             order = [stream.classes.index(name) for name in self.classes]
             for rows in _of_one_shape(clips):
                 part = stream.probabilities([clips[row] for row in rows])
                 total[rows] += weight * part[:, order]
         total /= sum(self.weights)
         return [
-            replace(prediction, probabilities=row)
-            for (prediction, _), row in zip(found, total.numpy(), strict=True)
+            replace(made.prediction, probabilities=row)
+            for made, row in zip(found, total.numpy(), strict=True)
         ]
+
+
+class Prepared(NamedTuple):
+    """A prediction that is still empty, the recording that it is about, and what each
+    stream sees of it."""
+
+    prediction: Prediction
+    sequence: SkeletonSequence
+    clips: list[Tensor]
+
+
+class Problem(NamedTuple):
+    """A recording, or a part of one, of which nothing can be said, and why."""
+
+    name: str
+    reason: str
 
 
 def _of_one_shape(clips: Sequence[Tensor]) -> list[list[int]]:

@@ -118,6 +118,9 @@ def frames_of_document(record: Any, where: str) -> dict[str, dict[int, Any]] | N
         return None
     if 'image_id' in first and 'keypoints' in first:
         return _by_image(record, None, where)
+    points = first.get('keypoints')
+    if isinstance(points, Mapping) and points.keys() & {'data', 'xyn', 'xy'}:
+        return {'': dict(enumerate(record))}
     if _is_frame(first) and ('keypoints' not in first or 'instances' in first):
         numbers = [
             frame.get('frame_id', frame.get('frame'))

@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+import pose_files
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -152,6 +153,33 @@ def test_whatever_bytes_come(tmp_path_factory, name, data):
     tracemalloc.start()
     try:
         _read_all(folder / what if what else file)
+        message = str(folder)
+    except SkeletonDataError as error:
+        message = str(error)
+    finally:
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert str(folder) in message
+    assert peak <= 20 * size + (16 << 20)
+
+
+@pytest.mark.filterwarnings('ignore')
+@pytest.mark.parametrize('write', pose_files.FORMATS, ids=lambda write: write.__name__)
+@settings(
+    max_examples=30,
+    deadline=timedelta(seconds=5),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(st.data())
+def test_whatever_bytes_come_to_pose_estimators(tmp_path_factory, write, data):
+    folder = tmp_path_factory.mktemp('any', numbered=True)
+    path, *_ = write(folder, _rng())
+    file = pose_files.only_file(path)
+    file.write_bytes(data.draw(_changed(file.read_bytes())))
+    size = sum(f.stat().st_size for f in folder.rglob('*') if f.is_file())
+    tracemalloc.start()
+    try:
+        _read_all(path)
         message = str(folder)
     except SkeletonDataError as error:
         message = str(error)
