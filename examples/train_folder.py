@@ -10,4 +10,5 @@ import sys
 from pyg_msg3d.cli import main
 
 if __name__ == '__main__':
-    main(['train', *sys.argv[1:]])
+    # Before there was the command, the data had an option.
+    main(['train', *(word for word in sys.argv[1:] if word != '--data')])

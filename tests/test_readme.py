@@ -23,6 +23,7 @@ def write_files(root: Path) -> None:
     rng = np.random.default_rng(0)
     torch.save(rule.state_dict(rule.load('official_ntu60')), root / 'msg3d_joint.pth')
     text = skeleton_text([[(BODY_ID, pose(rng))] for _ in range(12)])
+    (root / 'S001C001P003R001A001.skeleton').write_bytes(text)
     archive = root / 'nturgbd_skeletons_s001_to_s017.zip'
     with zipfile.ZipFile(archive, 'w') as file:
         for performer in (1, 3):
@@ -48,13 +49,15 @@ def test_scripts_of_the_readme_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names: dict = {}
     scripts = [text for language, text in BLOCKS if language == 'python']
-    assert len(scripts) > 6
+    assert len(scripts) > 8
     for script in scripts:
         script = script.replace('epochs=40', 'epochs=1')  # As good as forty.
         exec(compile(script, '<README>', 'exec'), names)
     assert names['logits'].shape == (4, 60)
     assert names['out'].shape == (8, 50, 25, 96)
     assert names['recordings'].names[0] == 'S001C001P001R001A001'
+    assert names['prediction'].name == 'S001C001P003R001A001'
+    assert (tmp_path / 'model.safetensors').exists()
     assert names['batch'].x.shape == (8, 2, 64, 17, 2)
     assert names['scores'].values.shape == (4, 2)
     assert len(names['history']) == 1

@@ -278,8 +278,11 @@ def test_pixels_without_an_images_size(tmp_path, monkeypatch, capsys):
     train = ['train_folder.py', monkeypatch, capsys, '--data', tmp_path, '--frames', 8,
              '--run-dir', tmp_path / 'run', '--epochs', 1, *SMALL,
              '--test-split', 'train']  # fmt: skip
-    assert '--image-size' in refused(*train)
-    assert '1 clips train' in run(*train, '--image-size', '480,640')
+    out = run(*train)  # Relative to the body, where the image is not known.
+    assert '1 clips train' in out
+    assert 'Before the model sees a clip: Centre, UnitScale, Uniform' in out
+    out = run(*train, '--image-size', '480,640', '--overwrite')
+    assert 'Before the model sees a clip: PreNormalize2D, Uniform' in out
 
 
 def test_benchmarks_leave_the_records_alone(monkeypatch, tmp_path):

@@ -24,12 +24,12 @@ from tqdm import tqdm
 from pyg_msg3d.cli.data_arguments import add_data_arguments, given_skeleton, reading
 from pyg_msg3d.data import SkeletonDataError
 from pyg_msg3d.data.errors import printable
-from pyg_msg3d.datasets.bone_lengths import bone_variation, most_variation
+from pyg_msg3d.datasets.bone_lengths import warn_of_bones
 from pyg_msg3d.io import Reader, read
 from pyg_msg3d.skeletons import Skeleton, guess_skeleton, skeleton
 from pyg_msg3d.visualize import animate, picture_file, pyplot
 
-_MOST_NAMED = 10
+_MOST_NAMED, _MOST_MEASURED = 10, 20
 HELP = 'show what recordings hold, before anything is trained on them'
 
 
@@ -101,7 +101,7 @@ class Findings:
         # Of the most frequent number of joints: in how many frames a body lacks each.
         self.missing: dict[int, np.ndarray] = {}
         self.bodies: Counter[int] = Counter()
-        self.variations: list[float] = []
+        self.some: list[np.ndarray] = []
 
     def look_at(self, index: int) -> None:
         """Reads a recording and takes note of it."""
@@ -123,11 +123,8 @@ class Findings:
         lacking = (bodies == 0).all(-1).sum(0)
         self.missing[joints] = self.missing.get(joints, 0) + lacking
         self.bodies[joints] += len(bodies)
-        bones = self.skeleton(joints, dims)
-        if bones is not None and dims == 3:
-            variation = bone_variation(sequence.keypoints, bones)
-            if variation is not None:
-                self.variations.append(variation)
+        if len(self.some) < _MOST_MEASURED:
+            self.some.append(sequence.keypoints)
 
     def skeleton(self, joints: int, dims: int) -> Skeleton | None:
         """That of recordings of so many joints, if anybody can tell."""
@@ -177,6 +174,13 @@ class Findings:
         for (joints, dims), count in self.shapes.most_common():
             print(f'{count:,} with {joints} joints in {dims} dimensions')
 
+        joints, dims = self.shapes.most_common(1)[0][0]
+        bones = self.skeleton(joints, dims)
+        if bones is not None:
+            some = [x for x in self.some if x.shape[2:] == (joints, dims)]
+            print(f'Taken for joints of {bones.name!r}')
+            warn_of_bones(some, bones)
+
         print(f'\n{"":10}{"min":>8}{"25 %":>8}{"median":>8}{"75 %":>8}{"max":>8}')
         for name, values in (('frames', self.frames), ('persons', self.persons)):
             quantiles = np.quantile(values, [0, 0.25, 0.5, 0.75, 1])
@@ -189,7 +193,6 @@ class Findings:
             print(f'{name:{width}}' + ''.join(f'{count:8,}' for count in row))
         print(f'{"sum":{width}}' + ''.join(f'{count:8,}' for count in table.sum(0)))
 
-        self._print_bones()
         names, missing, bodies = self.missing_joints()
         if missing.any():
             print('\nJoints missing (zero) where their body is there, the worst:')
@@ -198,21 +201,6 @@ class Findings:
                     print(f'    {names[joint]:16} {missing[joint]:,} of {bodies:,}')
         else:
             print('\nNo joint is missing where its body is there.')
-
-    def _print_bones(self) -> None:
-        """How much bones change their lengths, which tells a wrong order of joints."""
-        if not self.variations:
-            return
-        median = float(np.median(self.variations))
-        print(f'\nBone lengths vary by {median:.0%} over time', end='')
-        told = self.known is not None or self.reader.skeleton is not None
-        if median > most_variation and not told:
-            print(
-                f': more than the {most_variation:.0%} that bones can. Are the joints '
-                f'in the order of this skeleton?'
-            )
-        else:
-            print('.')
 
     def missing_joints(self) -> tuple[list[str], np.ndarray, int]:
         """Joints, how many bodies lack each, and how many bodies there are."""

@@ -111,6 +111,8 @@ def train_own(arguments: argparse.Namespace, world: World) -> None:
         f'{len(train):,} clips of {train.num_classes} classes, {clips.frames} frames, '
         f'{train[0].x.size(0)} person(s), {train.skeleton.name}; augmentation: {varied}'
     )
+    steps = ', '.join(type(step).__name__ for step in test.transform.transforms)
+    say(f'Before the model sees a clip: {steps}')
     train_and_test(
         model,
         train,
@@ -159,7 +161,7 @@ def load(
     varied = clips.augmentations(len(train))
     train.transform = clips.transform(skeleton, dims, size, persons, varied, True)
     test.transform = clips.transform(skeleton, dims, size, persons)
-    if given is None and train.store.skeleton is None and dims == 3:
+    if given is None and train.store.skeleton is None:
         few = range(0, len(train), max(1, len(train) // _LOOKED_AT))
         warn_of_bones([train.get(index).x.numpy() for index in few], skeleton)
     return train, test

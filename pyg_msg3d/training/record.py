@@ -69,6 +69,7 @@ class Record:
     ) -> None:
         self._writes = folder is not None and world.is_first
         self._board: Any = None
+        self._label_smoothing = float(arguments.get('label_smoothing', 0))
         if folder is None or not world.is_first:
             return
         self.folder = folder
@@ -105,7 +106,7 @@ class Record:
             with write_atomically(self.folder / 'metrics.jsonl') as file:
                 file.write(lines.encode())
             with suppress(ImportError):  # Pictures are an extra.
-                plot_history(history, self.folder / 'curves.png')
+                plot_history(history, self.folder / 'curves.png', self._label_smoothing)
 
     def _plot(self, group: str, step: int, values: Mapping[str, float]) -> None:
         if self._board is None:
@@ -162,8 +163,12 @@ def environment(world: World) -> dict[str, Any]:
     }
 
 
-def plot_history(history: Sequence[Epoch], path: str | PathLike) -> None:
-    """Saves the curves of loss and accuracy over the epochs of a training run."""
+def plot_history(
+    history: Sequence[Epoch], path: str | PathLike, label_smoothing: float = 0.0
+) -> None:
+    """Saves the curves of loss and accuracy over the epochs of a training run. Losses
+    of training are those with label smoothing, where there is some, so that they stay
+    above those of testing."""
     plt = pyplot()
     fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5))
     for part, colour in (('train', 'tab:blue'), ('test', 'tab:orange')):
@@ -171,7 +176,9 @@ def plot_history(history: Sequence[Epoch], path: str | PathLike) -> None:
         epochs = [epoch.epoch for epoch in known]
         loss = [getattr(epoch, f'{part}_loss') for epoch in known]
         accuracy = [100 * getattr(epoch, f'{part}_accuracy') for epoch in known]
-        left.plot(epochs, loss, color=colour, marker='.', label=part)
+        smoothed = part == 'train' and label_smoothing
+        named = f'{part} (labels smoothed by {label_smoothing:g})' if smoothed else part
+        left.plot(epochs, loss, color=colour, marker='.', label=named)
         right.plot(epochs, accuracy, color=colour, marker='.', label=part)
     left.set_ylabel('cross entropy')
     left.set_yscale('log')

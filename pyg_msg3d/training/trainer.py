@@ -179,11 +179,22 @@ class Trainer:
             )
             if left > 0:
                 progress.say(self._opening + self._bits())
+                progress.say(self._steps())
             while self.epoch < self.settings.epochs:
                 self._train_epoch(record, progress)
                 self._end_epoch(record, progress)
             record.catch_up(self.history)
         return self.history
+
+    def _steps(self) -> str:
+        """How many steps an epoch has, and what of the clips it leaves out."""
+        sampler = self.sampler
+        clips = sampler.num_samples * sampler.repeat
+        left = clips - sampler.num_steps * sampler.batch_size
+        text = f'{sampler.num_steps:,} steps an epoch, of {sampler.batch_size} clips'
+        if left:
+            text += f'; {left} of {clips:,} clips, others each time, fill no batch'
+        return text
 
     def _bits(self) -> str:
         """In what a GPU computes, since it may not be what was asked for."""

@@ -2,6 +2,7 @@ from torch_geometric.transforms import Compose
 
 from pyg_msg3d.transforms.add_bones import AddBones
 from pyg_msg3d.transforms.align import Align
+from pyg_msg3d.transforms.append_motion import AppendMotion
 from pyg_msg3d.transforms.augment import (
     JointDropout,
     RandomMirror,
@@ -36,6 +37,7 @@ __all__ = [
     'FillGaps',
     'STREAMS',
     'AddBones',
+    'AppendMotion',
     'Align',
     'Centre',
     'Compose',

@@ -51,7 +51,6 @@ def build(steps: Iterable[Mapping[str, Any]]) -> Compose:
     """
     made = []
     for step in steps:
-        arguments = {key: _read(value) for key, value in step.items() if key != 'name'}
         make = _known().get(step.get('name', ''))
         if make is None:
             raise ValueError(
@@ -59,7 +58,8 @@ def build(steps: Iterable[Mapping[str, Any]]) -> Compose:
                 f'{", ".join(_known())}'
             )
         try:
-            made.append(make(**arguments))
+            values = {key: _read(value) for key, value in step.items() if key != 'name'}
+            made.append(make(**values))
         except (AttributeError, IndexError, KeyError, TypeError) as error:
             raise ValueError(f'{step["name"]} cannot be made: {error}') from error
     return Compose(made)

@@ -13,8 +13,10 @@ import pytest
 import torch
 from actions import ROOT, same_weights, small_model, synthetic
 
+from pyg_msg3d import Predictor
 from pyg_msg3d.data import CheckpointError, SkeletonDataError
-from pyg_msg3d.datasets import InMemorySkeletonDataset
+from pyg_msg3d.datasets import InMemorySkeletonDataset, SyntheticActions
+from pyg_msg3d.io import SkeletonSequence
 from pyg_msg3d.training import Interrupted, Settings, Trainer
 
 SETTINGS = Settings(
@@ -88,6 +90,17 @@ def progress(folder):
     return 0, 0
 
 
+def all_predict(folder):
+    """Asks every checkpoint that a kill has left what a recording shows."""
+    clip = SkeletonSequence(np.ones((2, 8, 25, 3), 'f4'), 'clip')
+    files = [*folder.glob('*.pt')]
+    for file in files:
+        if file.name != 'result.pt':
+            (answer,) = Predictor(file)(clip)
+            assert answer.label in SyntheticActions('test', 1, 1).classes
+    return len(files)
+
+
 def train_slowly(folder):
     """What each life does, until it is killed."""
     os.setpgrp()
@@ -113,7 +126,7 @@ def kill_fifty(root):
     whole = context.Process(target=train_slowly, args=[root / 'whole'])
     whole.start()
     whole.join()
-    rng, kills, runs, stuck = random.Random(0), 0, 0, 0
+    rng, kills, runs, stuck, checkpoints = random.Random(0), 0, 0, 0, 0
     by = {'training': 0, 'testing or saving': 0}
     while kills < 50:
         runs += 1
@@ -130,6 +143,7 @@ def kill_fifty(root):
                 kills += 1
             else:
                 assert life.exitcode == 0, (root / 'log').read_text()[-2000:]
+            checkpoints += all_predict(folder)
             now = progress(folder)
             by['training' if now[0] % 3 else 'testing or saving'] += not ended
             assert now >= done  # Nothing that was saved is lost.
@@ -144,6 +158,7 @@ def kill_fifty(root):
         assert same_weights(one['ema'], other['ema'])
         assert (folder / 'metrics.jsonl').read_text().count('\n') == 6
     print(f'{kills} kills of {runs} runs, all to the same bits; last saved while {by}')
+    print(f'{checkpoints} checkpoints that kills left answered')
 
 
 @pytest.mark.slow

@@ -120,15 +120,21 @@ IN_PLACE = {
     'RandomRotation': [T.RandomRotation(90)],
     'RandomScale': [T.RandomScale()],
     'RandomShear': [T.RandomShear()],
+    'Smooth': [T.Smooth(), T.Smooth(3)],
+    'UnitScale': [T.UnitScale()],
 }  # fmt: skip
 ONLY_3D = {'Align', 'RandomRotation'}
 ONLY_2D = {'PreNormalize2D', 'PreNormalizeKinetics'}
 
 # Those with a test of their own below, and what changes no joints.
 OWN = {
-    'JointToBone', 'PreNormalize3D', 'PreNormalizeOfficial', 'ScoreChannel', 'ToMotion'
+    'AppendMotion', 'FillGaps', 'JointToBone', 'PreNormalize3D',
+    'PreNormalizeOfficial', 'ScoreChannel', 'ToMotion',
 }  # fmt: skip
-NONE = {'STREAMS', 'AddBones', 'Compose', 'Disentangle', 'Recipe', 'recipe'}
+NONE = {
+    'STREAMS', 'AddBones', 'Compose', 'Disentangle', 'Recipe', 'build', 'declare',
+    'recipe',
+}  # fmt: skip
 
 
 def test_every_transform_is_tested_here():
