@@ -43,7 +43,9 @@ def main() -> None:
 def write_clips(folder: Path, number: int, seed: int = 0) -> None:
     """Writes so many clips of each action."""
     rng = np.random.default_rng(seed)
-    actors = SyntheticActions('train', num_subjects=number, clips_per_subject=1)
+    actors = SyntheticActions(
+        'train', num_subjects=number, clips_per_subject=1, dropout=0
+    )
     order, offsets = landmarks()
     counts = dict.fromkeys(ACTIONS, 0)
     for clip in actors:

@@ -27,8 +27,12 @@ class Clips:
     persons: int | None = described(
         None, 'in a clip; by default as many as there are, at most 2'
     )
-    stream: Literal['joint', 'bone', 'joint_motion', 'bone_motion'] = described(
-        'joint', 'what of the joints the model sees'
+    stream: Literal[
+        'auto', 'joint', 'bone', 'joint_motion', 'bone_motion', 'joint_and_motion'
+    ] = described(
+        'auto',
+        f'what of the joints the model sees; auto: joint_and_motion for fewer than '
+        f'{_FEW} clips, else joint',
     )
     augment: str = described(
         'auto',
@@ -57,6 +61,12 @@ class Clips:
             return _BY_DEFAULT if num_clips < _FEW else ()
         return tuple(name for name in self.augment.split(',') if name != 'none')
 
+    def what(self, num_clips: int) -> str:
+        """The stream of so many training clips."""
+        if self.stream == 'auto':
+            return 'joint_and_motion' if num_clips < _FEW else 'joint'
+        return self.stream
+
     def num_persons(self, data: SkeletonFolder) -> int:
         """The persons of a clip."""
         if self.persons is not None:
@@ -69,6 +79,7 @@ class Clips:
         dims: int,
         image_size: tuple[int, int] | None,
         persons: int,
+        stream: str,
         augmentations: tuple[str, ...] = (),
         train: bool = False,
     ) -> BaseTransform:
@@ -87,17 +98,21 @@ class Clips:
         else:
             steps += [T.Centre(skeleton.centre), T.UnitScale()]
         steps += [_augmentation(name, skeleton, dims) for name in augmentations]
-        if self.stream.startswith('bone'):
+        if stream.startswith('bone'):
             steps.append(T.JointToBone(skeleton))
-        if self.stream.endswith('motion'):
+        if stream.endswith('_motion') and stream != 'joint_and_motion':
             steps.append(T.ToMotion())
+        if stream == 'joint_and_motion':
+            steps.append(T.AppendMotion())
+            if augmentations:
+                steps.append(T.ChannelDropout(dims))
         sample = T.UniformSampleFrames(self.frames, train=train)
         return T.Compose([*steps, sample, T.ScoreChannel(), T.PadPersons(persons)])
 
 
 def _augmentation(name: str, skeleton: Skeleton, dims: int) -> BaseTransform:
     if name == 'rotate':
-        return T.RandomRotation(15) if dims == 3 else T.RandomShear(0.15)
+        return T.RandomRotation(20) if dims == 3 else T.RandomShear(0.15)
     if name == 'scale':
         return T.RandomScale(0.15)
     if name == 'mirror':

@@ -44,8 +44,9 @@ DEFAULTS = Settings(label_smoothing=0.1)
 # What follows from the data unless it is given.
 BY_DATA = ('batch_size', 'epochs', 'warm_up', 'test_every')
 _FEW, _FEW_JOINTS = 3000, 40
+_OF = 50  # One clip of so many may be left out of an epoch.
 _LOOKED_AT = 20  # Clips whose bones are measured.
-_BATCH, _SMALL_BATCH, _STEPS, _WARM_UP = 32, 16, 180, 4
+_BATCH, _SMALL_BATCH, _STEPS, _WARM_UP = 32, 16, 120, 4
 _SMALL = {
     'gcn_scales': 8, 'g3d_scales': 4, 'channels': (24, 48, 96),
 }  # fmt: skip
@@ -121,7 +122,7 @@ def train_own(arguments: argparse.Namespace, world: World) -> None:
         collect(arguments, Run),
         world,
         notes={
-            'stream': clips.stream,
+            'stream': clips.what(len(train)),
             'frames': clips.frames,
             'freeze': arguments.freeze or 0,
         },
@@ -158,9 +159,10 @@ def load(
     skeleton, dims = _skeleton_of(train), train.store.shape[1]
     size = arguments.image_size or train.get(0).get('image_size')
     persons = clips.num_persons(train)
-    varied = clips.augmentations(len(train))
-    train.transform = clips.transform(skeleton, dims, size, persons, varied, True)
-    test.transform = clips.transform(skeleton, dims, size, persons)
+    stream, varied = clips.what(len(train)), clips.augmentations(len(train))
+    how = skeleton, dims, size, persons, stream
+    train.transform = clips.transform(*how, varied, train=True)
+    test.transform = clips.transform(*how)
     if given is None and train.store.skeleton is None:
         few = range(0, len(train), max(1, len(train) // _LOOKED_AT))
         warn_of_bones([train.get(index).x.numpy() for index in few], skeleton)
@@ -185,9 +187,7 @@ def fitted_settings(
     parts = processes * arguments.accumulate
     values = {name: getattr(arguments, name) for name in BY_DATA}
     if values['batch_size'] is None:
-        usual = _BATCH if num_clips >= _FEW else _SMALL_BATCH
-        fits = min(usual, num_clips * arguments.repeat) // parts * parts
-        values['batch_size'] = max(parts, fits)
+        values['batch_size'] = _batch(num_clips * arguments.repeat, parts)
     steps = max(1, num_clips * arguments.repeat // values['batch_size'])
     if values['epochs'] is None:
         values['epochs'] = min(100, max(20, math.ceil(_STEPS / steps)))
@@ -197,6 +197,17 @@ def fitted_settings(
     if values['test_every'] is None:
         values['test_every'] = max(1, min(epochs // 10, _BATCH // steps))
     return collect(arguments, Settings, **values)
+
+
+def _batch(num_clips: int, parts: int) -> int:
+    """A usual batch, or a smaller one where that would leave out more than a few."""
+    usual = _BATCH if num_clips >= _FEW else _SMALL_BATCH
+    most = min(usual, num_clips) // parts * parts
+    few = max(parts, num_clips // _OF)
+    for size in range(most, most // 2, -1):
+        if size % parts == 0 and num_clips % size <= few:
+            return size
+    return max(parts, most)
 
 
 def model_maker(

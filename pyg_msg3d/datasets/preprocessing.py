@@ -92,6 +92,8 @@ def metadata_of(
     found = 'bone' if 'JointToBone' in made else 'joint'
     if 'ToMotion' in made:
         found += '_motion'
+    if 'AppendMotion' in made:
+        found += '_and_motion'
     return Metadata(
         classes,
         persons or 'all',

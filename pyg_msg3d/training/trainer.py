@@ -292,7 +292,8 @@ class Trainer:
         )
         self.epoch, self.epoch_step = self.epoch + 1, 0
         self._totals = [0.0, 0.0, 0.0]
-        best = test.get('test_accuracy', -1) > self._best
+        # Of epochs that are equally good, the last has learned for longest.
+        best = bool(test) and test['test_accuracy'] >= self._best
         if best:
             self._best = test['test_accuracy']
         # Pictures take longer than some lives: first what must not be lost.

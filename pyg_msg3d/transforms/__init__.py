@@ -11,6 +11,7 @@ from pyg_msg3d.transforms.augment import (
     RandomShear,
 )
 from pyg_msg3d.transforms.centre import Centre
+from pyg_msg3d.transforms.channel_dropout import ChannelDropout
 from pyg_msg3d.transforms.declared import build, declare
 from pyg_msg3d.transforms.disentangle import Disentangle
 from pyg_msg3d.transforms.fill_gaps import FillGaps
@@ -40,6 +41,7 @@ __all__ = [
     'AppendMotion',
     'Align',
     'Centre',
+    'ChannelDropout',
     'Compose',
     'Disentangle',
     'DropNullFrames',

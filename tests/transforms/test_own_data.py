@@ -91,6 +91,18 @@ def test_motion_beside_joints():
     assert both.score.equal(data.score)
 
 
+def test_channels_are_dropped_as_a_whole():
+    data = clip(dims=3)
+    torch.manual_seed(0)
+    dropped = [T.ChannelDropout(2, 0.5)(data.clone()).x for _ in range(40)]
+    assert all(x[..., 2].equal(data.x[..., 2]) for x in dropped)
+    kept = [x.equal(data.x) for x in dropped]
+    assert 8 < sum(kept) < 32
+    assert all(
+        keep or not x[..., :2].any() for keep, x in zip(kept, dropped, strict=True)
+    )
+
+
 # As plain values ---------------------------------------------------------------
 
 OWN = Skeleton('own', ['a', 'b', 'c'], [(0, 1), (1, 2)], pairs=[(0, 2)])
@@ -99,6 +111,7 @@ EXAMPLES = {
     'Align': T.Align(z_bone=None, x_bone=(3, 4)),
     'AppendMotion': T.AppendMotion(2.5),
     'Centre': T.Centre(2, keep_zeros=False, per_frame=True),
+    'ChannelDropout': T.ChannelDropout(2, 0.3),
     'Disentangle': T.Disentangle(3, 'col'),
     'FillGaps': T.FillGaps(4),
     'JointDropout': T.JointDropout(0.3),

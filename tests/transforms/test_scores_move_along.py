@@ -109,6 +109,7 @@ OF_SEVERAL = ['PadPersons', 'RandomPersonOrder', 'RandomMirror', 'JointDropout']
 # What changes coordinates where they are, and leaves scores alone.
 IN_PLACE = {
     'Align': [T.Align()],
+    'ChannelDropout': [T.ChannelDropout(2), T.ChannelDropout(1, 1)],
     'Centre': [T.Centre(1), T.Centre(2, per_frame=True), T.Centre(1, False)],
     'MinMaxScale': [T.MinMaxScale()],
     'PreNormalize2D': [
