@@ -280,9 +280,9 @@ def test_pixels_without_an_images_size(tmp_path, monkeypatch, capsys):
              '--test-split', 'train']  # fmt: skip
     out = run(*train)  # Relative to the body, where the image is not known.
     assert '1 clips train' in out
-    assert 'Before the model sees a clip: Centre, UnitScale, Uniform' in out
+    assert 'Before the model sees a clip: Centre, UnitScale, AppendMotion' in out
     out = run(*train, '--image-size', '480,640', '--overwrite')
-    assert 'Before the model sees a clip: PreNormalize2D, Uniform' in out
+    assert 'Before the model sees a clip: PreNormalize2D, AppendMotion' in out
 
 
 def test_benchmarks_leave_the_records_alone(monkeypatch, tmp_path):

@@ -32,7 +32,7 @@ class Clips:
     ] = described(
         'auto',
         f'what of the joints the model sees; auto: joint_and_motion for fewer than '
-        f'{_FEW} clips, else joint',
+        f'{_FEW} clips, else joint; with --init-from as it has been',
     )
     augment: str = described(
         'auto',

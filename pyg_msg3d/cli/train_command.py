@@ -14,6 +14,7 @@ joints by their names, and the rest is drawn anew; --freeze keeps its first bloc
 
 import argparse
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from pyg_msg3d.data import SkeletonDataError
 from pyg_msg3d.datasets import SkeletonFolder
 from pyg_msg3d.datasets.bone_lengths import warn_of_bones
 from pyg_msg3d.models import MSG3D, Architecture
+from pyg_msg3d.models.checkpoint import read_checkpoint
 from pyg_msg3d.skeletons import Skeleton
 from pyg_msg3d.training import (
     Run,
@@ -103,6 +105,9 @@ def run(arguments: argparse.Namespace) -> None:
 def train_own(arguments: argparse.Namespace, world: World) -> None:
     """Trains, tests and records."""
     clips = collect(arguments, Clips)
+    if arguments.init_from is not None and clips.stream == 'auto':
+        known = read_checkpoint(arguments.init_from).metadata
+        clips = replace(clips, stream=known.stream or 'joint')
     train, test = load(arguments, clips)
     say = print if world.is_first else _be_quiet
     settings = fitted_settings(arguments, len(train), world.size)
@@ -204,10 +209,9 @@ def _batch(num_clips: int, parts: int) -> int:
     usual = _BATCH if num_clips >= _FEW else _SMALL_BATCH
     most = min(usual, num_clips) // parts * parts
     few = max(parts, num_clips // _OF)
-    for size in range(most, most // 2, -1):
-        if size % parts == 0 and num_clips % size <= few:
-            return size
-    return max(parts, most)
+    sizes = [n for n in range(most, most // 2, -1) if n % parts == 0]
+    good = [size for size in sizes if num_clips % size <= few]
+    return (good or sorted(sizes, key=lambda n: num_clips % n) or [parts])[0]
 
 
 def model_maker(
