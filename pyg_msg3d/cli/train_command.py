@@ -106,8 +106,8 @@ def train_own(arguments: argparse.Namespace, world: World) -> None:
     """Trains, tests and records."""
     clips = collect(arguments, Clips)
     if arguments.init_from is not None and clips.stream == 'auto':
-        known = read_checkpoint(arguments.init_from).metadata
-        clips = replace(clips, stream=known.stream or 'joint')
+        seen: Any = read_checkpoint(arguments.init_from).metadata.stream
+        clips = replace(clips, stream=seen or 'joint')
     train, test = load(arguments, clips)
     say = print if world.is_first else _be_quiet
     settings = fitted_settings(arguments, len(train), world.size)
