@@ -2,6 +2,7 @@
 limit of time and memory: what comes is an answer, or our error with the file's name.
 
     python tests/fuzz.py readers 20000
+    python tests/fuzz.py estimators 10000
     python tests/fuzz.py stores 1000
     python tests/fuzz.py checkpoints 1000
 """
@@ -25,6 +26,8 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pose_files
+import safetensors.torch
 import torch
 from actions import small_model, synthetic
 from skeleton_files import (
@@ -39,10 +42,12 @@ from skeleton_files import (
 )
 
 from pyg_msg3d import MSG3D
-from pyg_msg3d.data import CheckpointError, SkeletonDataError
+from pyg_msg3d.data import CheckpointError, Metadata, SkeletonDataError
 from pyg_msg3d.datasets import NTU60, SkeletonFolder
 from pyg_msg3d.io import read
 
+STEPS = ({'name': 'Centre', 'joint': 1}, {'name': 'PadPersons', 'num_persons': 2})
+METADATA = Metadata(tuple('abcdefghijklm'), 'tracked', STEPS, 'joint', 'mmaction2')
 SECONDS, MEMORY = 3.0, 700 << 20
 RNG = np.random.default_rng(0)
 
@@ -286,6 +291,34 @@ def readers(rng, folder):
         file = rng.choice(sorted(f for f in folder.rglob('*') if f.is_file()))
         file.write_bytes(change_bytes(rng, file.read_bytes()))
     path = next(folder.glob(WHOLE[make])) if WHOLE[make] else folder
+    return make.__name__, answers(path, folder)
+
+
+def estimators(rng, folder):
+    """Files of pose estimators and data sets, of which one is changed as its kind of
+    text or numbers is, or by bytes."""
+    write = rng.choice(list(pose_files.FORMATS))
+    path, *_ = write(folder, RNG)
+    file = pose_files.only_file(path)
+    content = file.read_bytes()
+    if rng.random() < 0.25:
+        content = change_bytes(rng, content)
+    elif file.suffix == '.json':
+        tree = change_tree(rng, json.loads(content), ODD)
+        content = json.dumps(tree).encode('ascii')
+    elif file.suffix in ('.csv', '.txt'):
+        marks = b',' if file.suffix == '.csv' else b' '
+        content = change_text(rng, content, marks)
+    elif file.name.endswith('.skeleton.npy') or file.suffix in ('.mat', '.pose'):
+        content = change_bytes(rng, content)
+    else:
+        content = change_array(rng, np.load(file))
+    file.write_bytes(content)
+    return write.__name__, answers(path, folder)
+
+
+def answers(path, folder):
+    """Reads all that there is; errors name the file."""
     reader = read(path)
     assert len(set(reader.names)) == len(reader.names)
     problems = []
@@ -299,7 +332,7 @@ def readers(rng, folder):
         assert sequence.label is None or 0 <= sequence.label < 10**6
     for problem in problems:
         check(problem, folder)
-    return make.__name__, 'refused' if problems else 'read'
+    return 'refused' if problems else 'read'
 
 
 def check(error, folder):
@@ -352,8 +385,19 @@ def checkpoints(rng, folder):
         file.write_bytes(change(rng, raw.getvalue()))
     elif own and rng.random() < 0.5:
         values = [*ODD, 10**9, [10**8], 'dense', 'tied', (3,), 10**18]
-        tree = change_tree(rng, content['model_arguments'], values)
-        torch.save({**content, 'model_arguments': tree}, file)
+        part = rng.choice(['model_arguments', 'metadata'])
+        changed = {**content, part: change_tree(rng, content[part], values)}
+        if rng.random() < 0.5:
+            torch.save(changed, file)
+        else:
+            file = folder / 'x.safetensors'
+            with contextlib.suppress(TypeError):  # What JSON does not know.
+                about = {k: changed[k] for k in ('model_arguments', 'metadata')}
+                text = {'pyg_msg3d': json.dumps(about)}
+                raw = safetensors.torch.save(content['model'], text)
+                if rng.random() < 0.3:
+                    raw = change_bytes(rng, raw)
+                file.write_bytes(raw)
     else:
         state = content['model'] if own else content
         key = rng.choice(list(state))
@@ -396,7 +440,8 @@ def prepare(what):
 
         model = small_model(synthetic())
         OWN = {'pyg_msg3d': 1, 'model': model.state_dict(), 'ema': None, 'notes': {},
-               'model_arguments': model.arguments}  # fmt: skip
+               'model_arguments': model.arguments,
+               'metadata': METADATA.arguments()}  # fmt: skip
         OFFICIAL = rule.state_dict(rule.load('official_ntu60'))
         read_own = MSG3D.from_checkpoint(OWN)
         assert read_own.num_classes == 13

@@ -52,6 +52,11 @@ _BATCH, _SMALL_BATCH, _STEPS, _WARM_UP = 32, 16, 120, 4
 _SMALL = {
     'gcn_scales': 8, 'g3d_scales': 4, 'channels': (24, 48, 96),
 }  # fmt: skip
+_WORDS = {
+    'gcn_scales': 'scales of the MS-GCNs',
+    'g3d_scales': 'scales of the G3Ds',
+    'channels': 'width of each block',
+}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -90,10 +95,33 @@ def add(parser: argparse.ArgumentParser) -> None:
     ):
         parser.add_argument(name, type=kind, help=f'{text}; by default by the data')
     add_arguments(parser, DEFAULTS, leave_out=['seed', *BY_DATA])
-    architecture = Architecture()
-    add_arguments(parser, architecture)
-    parser.set_defaults(**dict.fromkeys(_SMALL), residual=None)
+    add_arguments(parser, Architecture(), leave_out=[*_SMALL, 'residual'])
+    full = Architecture()
+    group = parser.add_argument_group('size')
+    for name, value in _SMALL.items():
+        few, many = (_shown(v) for v in (value, getattr(full, name)))
+        several = isinstance(value, tuple)
+        group.add_argument(
+            f'--{name.replace("_", "-")}',
+            type=_numbers if several else int,
+            metavar='N,N,...' if several else 'N',
+            help=f'{_WORDS[name]} (default: {many}; for few clips on a CPU {few})',
+        )
+    group.add_argument(
+        '--residual',
+        choices=('dense', 'tied', 'none'),
+        help='what is learned on top of the graph (default: dense; tied for few clips '
+        f'of over {_FEW_JOINTS} joints on a CPU)',
+    )
     add_arguments(parser, Run(run_dir=Path('runs/mine')))
+
+
+def _shown(value: Any) -> str:
+    return ','.join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(',') if part)
 
 
 def run(arguments: argparse.Namespace) -> None:

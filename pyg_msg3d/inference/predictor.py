@@ -148,17 +148,10 @@ class Predictor:
             SkeletonDataError: If a recording cannot be read, or does not fit; of
                 several, it is named in :attr:`Predictions.skipped`.
         """
-        if (window is not None and window < 1) or (hop is not None and hop < 1):
-            raise ValueError(
-                f"'window' and 'hop' must be at least 1 (got {window} and {hop})"
-            )
-        several = isinstance(source, list | tuple)
-        sources: Sequence[Source] = source if several else [source]  # type: ignore[assignment, list-item]
-        given = None if skeleton is None else look_up(skeleton)
         result = Predictions()
         waiting: list[Prepared] = []
         count = 0
-        for made in self._prepared(sources, given, per_person, window, hop, options):
+        for made in self._prepared(source, skeleton, per_person, window, hop, options):
             count += 1
             if isinstance(made, Problem):
                 result.skipped[made.name] = made.reason
@@ -183,22 +176,26 @@ class Predictor:
     ) -> 'Iterator[Prepared]':
         """What the models see of recordings, one after the other; arguments are those
         of a call."""
-        several = isinstance(source, list | tuple)
-        sources: Sequence[Source] = source if several else [source]  # type: ignore[assignment, list-item]
-        given = None if skeleton is None else look_up(skeleton)
-        for made in self._prepared(sources, given, per_person, window, hop, options):
+        for made in self._prepared(source, skeleton, per_person, window, hop, options):
             if isinstance(made, Prepared):
                 yield made
 
     def _prepared(
         self,
-        sources: Sequence[Source],
-        given: Skeleton | None,
+        source: Source | Sequence[Source],
+        skeleton: str | Skeleton | None,
         per_person: bool,
         window: int | None,
         hop: int | None,
         options: dict[str, Any],
     ) -> 'Iterator[Prepared | Problem]':
+        if (window is not None and window < 1) or (hop is not None and hop < 1):
+            raise ValueError(
+                f"'window' and 'hop' must be at least 1 (got {window} and {hop})"
+            )
+        several = isinstance(source, list | tuple)
+        sources: Sequence[Source] = source if several else [source]  # type: ignore[assignment, list-item]
+        given = None if skeleton is None else look_up(skeleton)
         for sequence in self._recordings(sources, given, options):
             if isinstance(sequence, Problem):
                 yield sequence

@@ -6,7 +6,7 @@ from pyg_msg3d.data.errors import printable
 from pyg_msg3d.io.documents import Bodies, bodies_of_frame, frames_of_document
 from pyg_msg3d.io.files import read_bytes
 from pyg_msg3d.io.jsons import parse_json
-from pyg_msg3d.io.reader import Reader
+from pyg_msg3d.io.reader import Reader, check_unique
 from pyg_msg3d.io.sequence import SkeletonSequence
 from pyg_msg3d.io.tracks import Tracks
 from pyg_msg3d.skeletons import skeleton
@@ -41,6 +41,9 @@ class DocumentReader(Reader):
             names.append(video.strip('_.- ') if len(found) > 1 else self.path.stem)
             self._videos.append(found[video])
         self.names = [name or self.path.stem for name in names]
+        if len(set(self.names)) < len(names):
+            self.names = [video or self.path.stem for video in sorted(found)]
+        check_unique(self.names, lambda index: where)
         self._look(where)
 
     def _look(self, where: str) -> None:

@@ -111,7 +111,10 @@ def frames_of_document(record: Any, where: str) -> dict[str, dict[int, Any]] | N
         return None
     first = next((part for part in record if part is not None), None)
     if isinstance(first, list) and any(
-        isinstance(body, Mapping) for part in record for body in part or ()
+        isinstance(body, Mapping)
+        for part in record
+        if isinstance(part, list)
+        for body in part
     ):
         return {'': dict(enumerate(record))}
     if not isinstance(first, Mapping):
@@ -154,8 +157,9 @@ def _by_image(
     """COCO's results and annotations, and AlphaPose's: an entry for each body."""
     names: dict[Any, str] = {}
     for image in images if isinstance(images, list) else ():
-        if isinstance(image, Mapping) and isinstance(image.get('file_name'), str):
-            names[image.get('id')] = image['file_name']
+        known = isinstance(image, Mapping) and isinstance(image.get('file_name'), str)
+        if known and isinstance(image.get('id'), str | int):
+            names[image['id']] = image['file_name']
     of_image: dict[str, list[Any]] = {}
     for number, entry in enumerate(entries):
         if not isinstance(entry, Mapping) or 'image_id' not in entry:
@@ -354,7 +358,13 @@ def _ultralytics(points: Mapping[str, Any], where: str) -> list[np.ndarray]:
     if array.shape[-1] == 2:
         score = np.ones(array.shape[:2], np.float32)
         if points.get('conf') is not None:
-            score = as_floats(points['conf'], f'{where}: conf').reshape(score.shape)
+            conf = as_floats(points['conf'], f'{where}: conf')
+            if conf.size != score.size:
+                raise SkeletonDataError(
+                    f"'{where}': expected 'conf' of shape {list(score.shape)}, as "
+                    f'{key!r} has (got {list(conf.shape)})'
+                )
+            score = conf.reshape(score.shape)
         array = np.concatenate([array, score[..., None]], axis=-1)
     return list(array)
 
@@ -460,7 +470,7 @@ def _id(value: Any) -> int | None:
     """Who it is, where the format tells it; it may stand in a list."""
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
-    if isinstance(value, float) and value == int(value):
+    if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if type(value) is int and 0 <= value < 2**62 else None
 

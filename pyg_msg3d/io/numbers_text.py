@@ -127,6 +127,7 @@ class UTKinectReader(Reader):
                 names.append(sequence if action is None else f'{sequence}_{action}')
                 self._parts.append((members[sequence], label, begin, end))
         self.names = names
+        check_unique(names, lambda index: self.files.where(self._parts[index][0]))
         if not names:
             raise SkeletonDataError(
                 f"'{printable(path)}': expected files joints_s01_e01.txt, and "

@@ -14,7 +14,7 @@ from pyg_msg3d.data import SkeletonDataError
 from pyg_msg3d.data.errors import printable, say_assumed
 from pyg_msg3d.io.files import read_bytes
 from pyg_msg3d.io.limits import check_array
-from pyg_msg3d.io.reader import Reader
+from pyg_msg3d.io.reader import Reader, check_unique
 from pyg_msg3d.io.sequence import SkeletonSequence
 from pyg_msg3d.io.tracks import Body, Tracks
 from pyg_msg3d.skeletons import skeleton
@@ -106,6 +106,7 @@ class TableReader(Reader):
         found = sorted({label for label in self._labels if label})
         self.classes = [] if all(map(_is_number, found)) else found
         self.names = _numbered_apart(names)
+        check_unique(self.names, lambda index: self._where)
         self._find_skeleton()
 
     # Columns -------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Our weights as the code of others loads them."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -8,9 +8,6 @@ from torch import Tensor
 from pyg_msg3d.graph import ScaleGraph, disentangle, window_graph
 from pyg_msg3d.models.conversion import STRIDES, invert, model_rules
 from pyg_msg3d.skeletons import Skeleton, skeleton
-
-if TYPE_CHECKING:
-    from pyg_msg3d.models.msg3d import MSG3D
 
 
 class Family(NamedTuple):
@@ -35,7 +32,7 @@ FAMILIES = {
 
 
 @torch.no_grad()
-def to_family(model: 'MSG3D', name: str) -> dict[str, Tensor]:
+def to_family(model: Any, name: str) -> dict[str, Tensor]:
     """See :meth:`pyg_msg3d.MSG3D.to_checkpoint`."""
     if name not in FAMILIES:
         raise ValueError(
@@ -76,7 +73,7 @@ def to_family(model: 'MSG3D', name: str) -> dict[str, Tensor]:
 
 
 def _residuals(
-    model: 'MSG3D', state: dict[str, Tensor], bones: Skeleton, normalization: str
+    model: Any, state: dict[str, Tensor], bones: Skeleton, normalization: str
 ) -> dict[str, Tensor]:
     """What the learned residuals must be with other adjacencies, so that the sum of
     both stays."""

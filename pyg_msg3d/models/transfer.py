@@ -3,13 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from pyg_msg3d.models.msg3d import MSG3D
 
 # Pairs of numbers, there and here, of what is the same in both models.
 Pairs = Sequence[tuple[int, int]]
@@ -46,7 +43,7 @@ class Transfer:
 
 
 @torch.no_grad()
-def transfer(source: 'MSG3D', target: 'MSG3D') -> Transfer:
+def transfer(source: Any, target: Any) -> Transfer:
     r"""Copies what fits from one model to another with the same blocks.
 
     Joints are matched by name, classes by name where both models name theirs, persons
@@ -92,7 +89,7 @@ class _Axis:
 class _Pairs:
     """What of two models is the same."""
 
-    def __init__(self, source: 'MSG3D', target: 'MSG3D') -> None:
+    def __init__(self, source: Any, target: Any) -> None:
         self.source, self.target = source, target
         here = {_plain(name): v for v, name in enumerate(target.skeleton.joints)}
         self.joints: Pairs = [

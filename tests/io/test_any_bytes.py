@@ -332,7 +332,13 @@ def test_memory_stays_within_bounds(tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != 'linux', reason='limits of memory are set on Linux')
 @pytest.mark.parametrize(
-    ('what', 'count'), [('readers', 20_000), ('stores', 1000), ('checkpoints', 1000)]
+    ('what', 'count'),
+    [
+        ('readers', 20_000),
+        ('estimators', 8000),
+        ('stores', 1000),
+        ('checkpoints', 1000),
+    ],
 )
 def test_thousands_of_odd_files(what, count):
     """Our error or an answer, every time; see fuzz.py."""
