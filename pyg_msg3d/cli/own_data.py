@@ -78,6 +78,7 @@ class Clips:
         skeleton: Skeleton,
         dims: int,
         image_size: tuple[int, int] | None,
+        in_image: bool,
         persons: int,
         stream: str,
         augmentations: tuple[str, ...] = (),
@@ -86,14 +87,15 @@ class Clips:
         """What is done to a clip of so many dimensions, in training or in testing.
 
         Skeletons are centred on the first frame with somebody in it and scaled to one
-        size; 2D key points whose image's size is known, to the image instead.
+        size; 2D key points whose image's size is known (:obj:`in_image`), to the image
+        instead: clips that do not tell theirs are of :obj:`image_size`, or refused.
         """
         steps: list[Any] = []
         if self.fill_gaps:
             steps.append(T.FillGaps(self.fill_gaps))
         if self.smooth:
             steps.append(T.Smooth(self.smooth))
-        if dims == 2 and image_size is not None:
+        if dims == 2 and in_image:
             steps.append(T.PreNormalize2D(image_size))
         else:
             steps += [T.Centre(skeleton.centre), T.UnitScale()]

@@ -190,10 +190,11 @@ def load(
         parts.append(data)
     train, test = parts
     skeleton, dims = _skeleton_of(train), train.store.shape[1]
-    size = arguments.image_size or train.get(0).get('image_size')
+    size = arguments.image_size
+    in_image = size is not None or train.get(0).get('image_size') is not None
     persons = clips.num_persons(train)
     stream, varied = clips.what(len(train)), clips.augmentations(len(train))
-    how = skeleton, dims, size, persons, stream
+    how = skeleton, dims, size, in_image, persons, stream
     train.transform = clips.transform(*how, varied, train=True)
     test.transform = clips.transform(*how)
     if given is None and train.store.skeleton is None:

@@ -22,7 +22,7 @@ from pyg_msg3d.io.fields import as_label, as_name, check_first_label
 from pyg_msg3d.io.files import Files, files_under, open_regular, read_bytes
 from pyg_msg3d.io.frame_files import FrameFilesReader
 from pyg_msg3d.io.ntu import write_skeleton
-from pyg_msg3d.io.numbering import split_name
+from pyg_msg3d.io.numbering import is_numbered
 from pyg_msg3d.io.reader import Reader, check_unique
 from pyg_msg3d.io.recognise import ENDINGS, SEVERAL, recognise_file, recognise_frames
 from pyg_msg3d.io.recording import RecordingReader
@@ -215,7 +215,7 @@ def _list_classes(
 
 def _is_frame(file: Path) -> bool:
     """Whether a file is a frame of the recording that is its folder."""
-    if not split_name(file.stem)[2] and not file.stem.isdecimal():
+    if not is_numbered(file.stem):
         return False
     if file.suffix.lower() == '.npy':
         return open_npy(file).ndim == 1

@@ -14,3 +14,8 @@ def split_name(stem: str) -> tuple[str, str, int]:
     if match is None:
         return stem, '', 0
     return match['video'], match['mark'], int(match['frame'])
+
+
+def is_numbered(stem: str) -> bool:
+    """Whether a name ends in a number, as those of frames do."""
+    return _NAME.fullmatch(stem.removesuffix('_keypoints')) is not None

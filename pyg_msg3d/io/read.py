@@ -1,13 +1,14 @@
 """Finding out what a path holds."""
 
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pyg_msg3d.data import SkeletonDataError
 from pyg_msg3d.data.errors import printable
 from pyg_msg3d.io.files import Files
 from pyg_msg3d.io.folder import FolderReader
+from pyg_msg3d.io.frame_files import FrameFilesReader
 from pyg_msg3d.io.reader import Reader
 from pyg_msg3d.io.recognise import recognise_file, recognise_frames
 from pyg_msg3d.skeletons import Skeleton
@@ -109,7 +110,19 @@ def _exists(path: Path) -> bool:
 def _recognise_many(path: Path) -> type[Reader] | None:
     if (path / 'labels.csv').is_file():
         return FolderReader
-    kind = recognise_frames(path, Files(path))
+    files = Files(path)
+    kind = recognise_frames(path, files)
+    if kind is FrameFilesReader and path.is_dir() and _in_classes(files):
+        return FolderReader
     if kind is None and path.is_dir() and FolderReader.fits(path):
         return FolderReader
     return kind
+
+
+def _in_classes(files: Files) -> bool:
+    """Whether frames lie in a folder for each recording, and these in a folder for each
+    class."""
+    places = [PurePosixPath(name).parts for name in files.ending('.json')]
+    return all(len(parts) > 2 for parts in places) and (
+        len({parts[0] for parts in places}) > 1
+    )

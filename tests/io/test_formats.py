@@ -270,13 +270,19 @@ def test_folders_of_frames_in_folders_of_classes(tmp_path, rng):
             for file in path.iterdir():
                 file.replace(folder / file.name)
             path.rmdir()
-    (tmp_path / 'labels.csv').write_text(
-        'file,label\nsit/one,sit\nsit/two,sit\nstand/one,stand\nstand/two,stand\n'
-    )
-    reader = read(tmp_path)
-    assert reader.skeleton == 'openpose-18'
-    assert [sequence.label for sequence in reader] == [0, 0, 1, 1]
-    np.testing.assert_allclose(reader[3].keypoints, x, rtol=1e-5)
+    for table in (False, True):
+        if table:
+            (tmp_path / 'labels.csv').write_text(
+                'file,label\nsit/one,sit\nsit/two,sit\nstand/one,stand\nstand/two,stand\n'
+            )
+            reader = read(tmp_path)
+        else:
+            with pytest.warns(UserWarning, match='taken for classes: sit, stand'):
+                reader = read(tmp_path)
+        assert reader.names == ['sit/one', 'sit/two', 'stand/one', 'stand/two']
+        assert reader.skeleton == 'openpose-18'
+        assert [sequence.label for sequence in reader] == [0, 0, 1, 1]
+        np.testing.assert_allclose(reader[3].keypoints, x, rtol=1e-5)
 
 
 def test_labels_name_anything_that_is_known(tmp_path, rng):
