@@ -4,6 +4,7 @@ from typing import Any
 
 from pyg_msg3d.data.errors import CheckpointError, printable
 
+_AVERAGES = ('logits', 'probabilities')
 _MOST_CLASSES, _LONGEST, _MOST_STEPS, _LARGEST = 100_000, 1000, 100, 1_000_000
 
 
@@ -73,6 +74,8 @@ class Metadata:
         for key, value in values.items():
             if not isinstance(value, str) or len(value) > _LONGEST:
                 raise _refused(name, key, 'a word')
+        if values.get('average', 'logits') not in _AVERAGES:
+            raise _refused(name, 'average', ' or '.join(_AVERAGES))
         if steps is not None and (
             not isinstance(steps, Sequence)
             or len(steps) > _MOST_STEPS

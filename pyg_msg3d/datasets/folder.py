@@ -82,6 +82,15 @@ class SkeletonFolder(StoredSkeletonDataset):
                 f'skeleton {self._skeleton.name!r} has {self._skeleton.num_joints}'
             )
 
+        told = self.store.skeleton
+        if self._skeleton is not None and told is not None:
+            theirs = look_up(told)
+            if theirs.joints != self._skeleton.joints:
+                say_assumed(
+                    f"The joints of '{printable(root)}', those of {told!r}, are taken "
+                    f'for those of {self._skeleton.name!r} by their places'
+                )
+
     def select(self) -> np.ndarray:
         """The clips of the store that are in the split."""
         splits = self.store.splits

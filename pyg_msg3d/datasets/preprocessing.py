@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 
-from pyg_msg3d.data import Metadata, SkeletonData
+from pyg_msg3d.data import Metadata, SkeletonData, SkeletonDataError
+from pyg_msg3d.data.errors import printable
 from pyg_msg3d.datasets.classes import class_names_of
-from pyg_msg3d.datasets.persons import select_persons
+from pyg_msg3d.datasets.persons import PERSON_RULES, select_persons
 from pyg_msg3d.io import SkeletonSequence
 from pyg_msg3d.transforms import build, declare
 
@@ -38,6 +39,10 @@ class Preprocessing:
         """
         if metadata.steps is None:
             raise ValueError('there is no word of how clips are made')
+        if metadata.persons not in PERSON_RULES:
+            raise ValueError(
+                f'there is no rule {metadata.persons!r} of who is in a clip'
+            )
         return cls(metadata.persons, build(metadata.steps), metadata.recipe)
 
     def __call__(self, sequence: SkeletonSequence) -> SkeletonData:
@@ -47,7 +52,13 @@ class Preprocessing:
             SkeletonDataError: If there is nobody in it, or a transform refuses it.
         """
         chosen = select_persons(sequence, self.persons)
-        return self.transform(clip_of(chosen, self.recipe))
+        try:
+            return self.transform(clip_of(chosen, self.recipe))
+        except (IndexError, RuntimeError) as error:
+            where = sequence.path or printable(sequence.name)
+            raise SkeletonDataError(
+                f"'{where}' does not fit what is to be done to it: {error}"
+            ) from error
 
 
 def clip_of(sequence: SkeletonSequence, recipe: str) -> SkeletonData:

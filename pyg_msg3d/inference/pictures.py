@@ -34,12 +34,9 @@ def draw_predictions(
         The files.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    places = {one.where: one for one in predictions}
+    prepared = predictor.prepared(sources, **options)
     taken: set[Path] = set()
-    for made in predictor.prepared(sources, **options):
-        one = places.get(made.prediction.where)
-        if one is None:
-            continue
+    for made, one in zip(prepared, predictions, strict=True):
         stream = predictor.streams[0]
         label = stream.classes.index(one.label)
         weights = stream.joints_that_mattered(made.clips[0], label)

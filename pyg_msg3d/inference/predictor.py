@@ -15,8 +15,9 @@ from pyg_msg3d.inference.prediction import Prediction, Predictions
 from pyg_msg3d.inference.stream import Stream
 from pyg_msg3d.io import Reader, SkeletonSequence, read
 from pyg_msg3d.io.layout import split_score, to_mtvc
+from pyg_msg3d.io.mediapipe import from_landmarks, is_landmarks
 from pyg_msg3d.models import MSG3D
-from pyg_msg3d.skeletons import Skeleton
+from pyg_msg3d.skeletons import Skeleton, skeleton_names
 from pyg_msg3d.skeletons import skeleton as look_up
 
 Checkpoint = str | PathLike | MSG3D
@@ -95,7 +96,8 @@ class Predictor:
             for source, kind in zip(sources, kinds, strict=True)
         ]
         self.weights = [1.0] * len(sources) if weights is None else list(weights)
-        if len(self.weights) != len(sources) or min(self.weights) < 0:
+        total = sum(self.weights)
+        if len(self.weights) != len(sources) or min(self.weights) < 0 or not total > 0:
             raise ValueError(
                 f'Expected a weight of at least 0 for each of {len(sources)} '
                 f'checkpoints (got {self.weights})'
@@ -103,6 +105,11 @@ class Predictor:
         self.batch_size = batch_size
         self.classes = self.streams[0].classes
         for other in self.streams[1:]:
+            if other.model.skeleton.joints != self.skeleton.joints:
+                raise ValueError(
+                    f'{other.name} is of the joints of {other.model.skeleton.name!r}, '
+                    f'{self.streams[0].name} of {self.skeleton.name!r}'
+                )
             if sorted(other.classes) != sorted(self.classes):
                 raise ValueError(
                     f'{other.name} knows the classes {", ".join(other.classes)[:300]}, '
@@ -196,7 +203,13 @@ class Predictor:
         several = isinstance(source, list | tuple)
         sources: Sequence[Source] = source if several else [source]  # type: ignore[assignment, list-item]
         given = None if skeleton is None else look_up(skeleton)
+        seen: set[str] = set()
         for sequence in self._recordings(sources, given, options):
+            if not isinstance(sequence, Problem):
+                if sequence.name in seen:  # Of two files of one name, by their paths.
+                    name = sequence.path or f'{sequence.name} ({len(seen)})'
+                    sequence = replace(sequence, name=name)
+                seen.add(sequence.name)
             if isinstance(sequence, Problem):
                 yield sequence
                 continue
@@ -231,16 +244,17 @@ class Predictor:
             known = look_up(reader.skeleton)
         for index, name in enumerate(reader.names):
             try:
-                yield self._fitting(reader[index], known)
+                yield self._fitting(reader[index], known, given is not None)
             except SkeletonDataError as error:
                 if len(reader) == 1:
                     raise
                 yield Problem(name, str(error))
 
     def _fitting(
-        self, sequence: SkeletonSequence, known: Skeleton | None
+        self, sequence: SkeletonSequence, known: Skeleton | None, asked: bool = True
     ) -> SkeletonSequence:
-        """The recording with the model's joints in their order.
+        """The recording with the model's joints in their order; whose they are was
+        asked for, or is what the format says.
 
         Raises:
             SkeletonDataError: If it lacks some.
@@ -250,6 +264,14 @@ class Predictor:
         if known is not None and sequence.num_joints == known.num_joints:
             place = {joint: v for v, joint in enumerate(known.joints)}
             lacking = [joint for joint in wanted if joint not in place]
+            own = self.skeleton.name not in skeleton_names()
+            if lacking and own and not asked and len(known.joints) == len(wanted):
+                say_assumed(
+                    f'Joints of {known.name!r} are taken for those of the model, '
+                    f'{self.skeleton.name!r}, by their places; skeleton=... if they '
+                    f'are others'
+                )
+                return sequence
             if lacking:
                 raise SkeletonDataError(
                     f"'{where}' has the joints of {known.name!r}, which lack "
@@ -382,5 +404,8 @@ def _of_array(
 ) -> SkeletonSequence:
     name = f'array {number}'
     x = to_mtvc(array.astype(np.float32), options.get('layout'), name)
-    x, score = split_score(x, options.get('coordinates'), name)
+    coordinates = options.get('coordinates')
+    if coordinates is None and is_landmarks(x):
+        return from_landmarks(x, name)
+    x, score = split_score(x, coordinates, name)
     return SkeletonSequence(x, name, score)

@@ -49,8 +49,9 @@ class BatchReader(Reader):
             self.layout = 'NCTVM' if first else 'NMTVC'
         if not self.layout.startswith('N') or len(self.layout) != len(shape):
             raise SkeletonDataError(
-                f"'{where}': expected a layout of {len(shape)} letters that begins "
-                f'with N, the clips (got {self.layout[:40]!r})'
+                f"'{where}': 'layout' must name the {len(shape)} dimensions once each, "
+                f'N (clips) first, then M (persons), T (frames), V (joints) and C '
+                f'(coordinates) (got {self.layout[:40]!r})'
             )
         width = len(str(max(0, len(self._array) - 1)))
         self.names = [

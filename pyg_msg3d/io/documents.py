@@ -25,6 +25,10 @@ from pyg_msg3d.io.numbering import split_name
 from pyg_msg3d.io.tracks import Body
 from pyg_msg3d.skeletons import skeleton
 
+_MEDIAPIPE_KEYS = (
+    'pose_landmarks', 'pose_world_landmarks', 'left_hand_landmarks',
+    'right_hand_landmarks', 'face_landmarks',
+)  # fmt: skip
 _FACE_OF_OPENPOSE = tuple(f'face {v}' for v in range(70))
 _OPENPOSE = (*skeleton('openpose-67').joints, *_FACE_OF_OPENPOSE)
 _HOLISTIC = skeleton('mediapipe-holistic-75').joints
@@ -32,6 +36,10 @@ _HOLISTIC = skeleton('mediapipe-holistic-75').joints
 _BY_COUNT = {17: 'coco-17', 18: 'openpose-18', 21: 'hand-21', 25: 'openpose-25',
              26: 'halpe-26', 67: 'openpose-67', 133: 'coco-wholebody-133'}  # fmt: skip
 _BY_COUNT_3D = {**_BY_COUNT, 17: 'h36m-17'}
+# What says of which frame a body is, and what says that it was detected in one.
+_FRAME_KEYS = ('frame', 'frame_id', 'frame_index', 'frame_number', 'frame_idx')
+_DETECTED = {'keypoint_scores', 'bbox', 'box', 'score', 'confidence', 'category_id',
+             'track_id', 'idx', 'id', 'class'}  # fmt: skip
 _OLD_KEYS = {'pose': 75, 'face': 210, 'hand_left': 63, 'hand_right': 63}
 
 
@@ -90,6 +98,13 @@ def bodies_of_frame(record: Any, where: str) -> Bodies | None:
     if 'keypoints3d' in first:
         return _easymocap_3d(bodies, where)
     if 'keypoints' in first:
+        plain = not any(body.keys() & _DETECTED for body in bodies)
+        if len(bodies) > 1 and plain and not isinstance(first['keypoints'], Mapping):
+            raise SkeletonDataError(
+                f"'{where}': are these {len(bodies)} people in one frame, or one in "
+                f"{len(bodies)} frames? Say it with 'frame' in each, or put frames "
+                f"under 'frames'"
+            )
         return _instances(bodies, where)
     return None
 
@@ -100,6 +115,8 @@ def frames_of_document(record: Any, where: str) -> dict[str, dict[int, Any]] | N
     if isinstance(record, Mapping):
         for key in ('instance_info', 'frames', 'landmarks'):
             if isinstance(record.get(key), list):
+                if key == 'frames' and _has_points(record[key]):
+                    return _by_number(record[key])
                 found = frames_of_document(record[key], where)
                 return {'': {0: record[key]}} if found is None else found
         if isinstance(record.get('annotations'), list):
@@ -121,6 +138,8 @@ def frames_of_document(record: Any, where: str) -> dict[str, dict[int, Any]] | N
         return None
     if 'image_id' in first and 'keypoints' in first:
         return _by_image(record, None, where)
+    if _has_points(record) and any(key in first for key in _FRAME_KEYS):
+        return _by_number(record)
     points = first.get('keypoints')
     if isinstance(points, Mapping) and points.keys() & {'data', 'xyn', 'xy'}:
         return {'': dict(enumerate(record))}
@@ -135,6 +154,23 @@ def frames_of_document(record: Any, where: str) -> dict[str, dict[int, Any]] | N
             return {'': dict(zip(whole, record, strict=True))}
         return {'': dict(enumerate(record))}
     return None
+
+
+def _has_points(record: list) -> bool:
+    """Whether all are objects with key points of their own."""
+    return bool(record) and all(
+        isinstance(part, Mapping) and 'keypoints' in part for part in record
+    )
+
+
+def _by_number(entries: Sequence[Mapping]) -> dict[str, dict[int, Any]]:
+    """Bodies by the frames that they say to be of, or one after the other."""
+    frames: dict[int, Any] = {}
+    for place, entry in enumerate(entries):
+        number = next((entry[k] for k in _FRAME_KEYS if k in entry), place)
+        whole = type(number) is int and 0 <= number < 1 << 40
+        frames.setdefault(number if whole else place, []).append(entry)
+    return {'': frames}
 
 
 def _is_frame(record: Any) -> bool:
@@ -400,6 +436,18 @@ def _mediapipe(record: Mapping[str, Any], where: str) -> Bodies:
                 f'{counts})'
             )
         bodies.append(Body(np.concatenate(parts).astype(np.float32)))
+    other = [
+        key
+        for key, value in record.items()
+        if key.endswith('_landmarks') and value and not bodies
+        and key not in _MEDIAPIPE_KEYS
+    ]  # fmt: skip
+    if other:
+        raise SkeletonDataError(
+            f"'{where}': of MediaPipe's landmarks, {', '.join(_MEDIAPIPE_KEYS)} are "
+            f'read (got {", ".join(map(printable, other))}). Which hand is which '
+            f'must be told: left_hand_landmarks, right_hand_landmarks'
+        )
     if not bodies and not has_hands:
         return Bodies([], format='MediaPipe')
     default = 'mediapipe-holistic-75' if has_hands else 'mediapipe-pose-33'

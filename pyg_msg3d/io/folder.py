@@ -16,8 +16,9 @@ import numpy as np
 
 from pyg_msg3d.data import SkeletonDataError
 from pyg_msg3d.data.atomic import write_atomically
-from pyg_msg3d.data.errors import printable, say_assumed
+from pyg_msg3d.data.errors import printable
 from pyg_msg3d.io.arrays import open_npy
+from pyg_msg3d.io.class_folders import say_classes, splits_of
 from pyg_msg3d.io.fields import as_label, as_name, check_first_label
 from pyg_msg3d.io.files import Files, files_under, open_regular, read_bytes
 from pyg_msg3d.io.frame_files import FrameFilesReader
@@ -30,11 +31,7 @@ from pyg_msg3d.io.sequence import SkeletonSequence
 from pyg_msg3d.skeletons import Skeleton
 
 _TABLE = 'labels.csv'
-# What folders of splits are called.
-_SPLITS = {'train': 'train', 'training': 'train', 'test': 'test', 'testing': 'test',
-           'val': 'test', 'valid': 'test', 'validation': 'test'}  # fmt: skip
 _ENDINGS_ALONE = {'', '.', '..', *ENDINGS}
-_SHOWN = 10
 _LOOKED_AT = 5
 _MOST_SPLITS = 100
 _MOST_COLUMNS = 1000
@@ -115,6 +112,8 @@ class FolderReader(Reader):
             with suppress(SkeletonDataError, OSError), warnings.catch_warnings():
                 warnings.simplefilter('ignore')  # Said when all are read.
                 reader = self._open(self.file(index))
+                if isinstance(reader, FrameFilesReader) and not reader.holds:
+                    continue  # Nobody is in it.
                 self.skeleton, self.holds = reader.skeleton, reader.holds
                 return
 
@@ -189,11 +188,12 @@ def _list_classes(
     """Files, labels and splits that the names of folders tell."""
     found = sorted(files_under(path))
     tops = {name.partition('/')[0] for name in found if '/' in name}
-    are_splits = bool(tops) and tops <= _SPLITS.keys()
+    split_of = splits_of(tops)
     files: dict[str, tuple[str, str]] = {}
     for name in found:
         parts = name.split('/')
-        split = _SPLITS[parts.pop(0)] if are_splits and len(parts) > 1 else ''
+        split = split_of.get(parts[0], '') if len(parts) > 1 else ''
+        parts = parts[1:] if split else parts
         if not name.lower().endswith(ENDINGS):
             continue
         label = parts[0] if len(parts) > 1 else ''
@@ -203,12 +203,7 @@ def _list_classes(
         files[folder if frames else name] = label, split
     classes = sorted({label for label, _ in files.values()} - {''})
     if classes:
-        shown = ', '.join(printable(name, 40) for name in classes[:_SHOWN])
-        more = f', ... ({len(classes)})' if len(classes) > _SHOWN else ''
-        say_assumed(
-            f"The folders in '{printable(path)}' are taken for classes: {shown}{more}; "
-            f'{_TABLE} there (file, label, split) if they are not'
-        )
+        say_classes(path, classes, split_of)
     labels, splits = zip(*files.values(), strict=True) if files else ((), ())
     return [*files], [*labels], [*splits]
 

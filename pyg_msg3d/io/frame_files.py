@@ -19,8 +19,6 @@ from pyg_msg3d.skeletons import skeleton
 # the word before it says so.
 _LONG = 4
 _WORDS = re.compile(r'(.*[_.\- ])?(frame|frm|img|image|f)', re.IGNORECASE)
-# How many documents are opened to see whose joints they hold.
-_LOOKED_AT = 50
 # Pose2Sim's folders are called by the video and this.
 _FOLDER_ENDING = '_json'
 
@@ -87,7 +85,7 @@ class FrameFilesReader(Reader):
     def _look(self) -> None:
         """Finds out whose joints they are, by the first body that there is."""
         for frames in self._frames:
-            for _, member in frames[:_LOOKED_AT]:
+            for _, member in frames:
                 found = self._read_frame(member)[0]
                 if found.joints:
                     self.holds, self.format = found.joints, found.format

@@ -7,7 +7,13 @@ import numpy as np
 from pyg_msg3d.data import SkeletonDataError
 from pyg_msg3d.data.errors import say_assumed
 
-_LETTERS = {'M': 'persons', 'T': 'frames', 'V': 'joints', 'C': 'coordinates'}
+_LETTERS = {
+    'N': 'clips',
+    'M': 'persons',
+    'T': 'frames',
+    'V': 'joints',
+    'C': 'coordinates',
+}
 COORDINATES = ('xy', 'xyz', 'xyc', 'xyzc')
 # More persons than this at a time are more likely frames.
 _CROWD = 10
@@ -67,7 +73,9 @@ def _recognise(shape: Sequence[int], where: str) -> str:
             if persons == 3 and last == 2:
                 _refuse(shown, ['MTVC', 'CTVM'], where)
             if persons > _CROWD and frames <= _FEW:
-                _refuse(shown, ['MTVC', 'TMVC'], where)
+                _refuse(shown, ['MTVC', 'TMVC', 'NTVC'], where)
+            if persons > _CROWD:
+                _refuse(shown, ['NTVC', 'MTVC'], where)
             if persons == last:
                 say_assumed(
                     f'Arrays {[*shown[:1], "frames", *shown[2:]]} are taken for '

@@ -9,6 +9,7 @@ import numpy as np
 from pyg_msg3d.data import SkeletonDataError
 from pyg_msg3d.data.errors import printable, say_assumed
 from pyg_msg3d.io.arrays import open_npy
+from pyg_msg3d.io.class_folders import say_classes, splits_of
 from pyg_msg3d.io.fields import as_floats
 from pyg_msg3d.io.files import Files
 from pyg_msg3d.io.limits import check_array
@@ -114,9 +115,7 @@ class MPDataReader(Reader):
         own = self.path.name
         self.names = [own if name == '.' else name for name in sorted(sequences)]
         check_unique(self.names, lambda i: self._frames[i][0][1])
-        classes = sorted({name.partition('/')[0] for name in self.names})
-        self._labelled = all('/' in name for name in self.names)
-        self.classes = classes if self._labelled else []
+        self._take_classes()
         first = open_npy(self.path / self._frames[0][0][1])
         self._length = int(np.prod(first.shape))
         if not is_vector(self._length):
@@ -128,6 +127,23 @@ class MPDataReader(Reader):
         self._vectors = LandmarkVectors(self._length)
         self.holds = self._vectors.holds
         self.choose(skeleton(self._vectors.skeleton))
+
+    def _take_classes(self) -> None:
+        """Classes are the folders of sequences; above them may be those of splits."""
+        parts = [name.split('/') for name in self.names]
+        splits = splits_of({part[0] for part in parts if len(part) > 2})
+        if any(len(part) < 3 for part in parts):
+            splits = {}
+        above = [part[-2] if len(part) > 1 else '' for part in parts]
+        self._labels = above if all(above) else []
+        self.classes = sorted(set(self._labels))
+        members: dict[str, list[str]] = {}
+        for name, part in zip(self.names, parts, strict=True):
+            if splits:
+                members.setdefault(splits[part[0]], []).append(name)
+        self.splits = members
+        if self.classes:
+            say_classes(self.path, self.classes, splits)
 
     def read(self, index: int) -> SkeletonSequence:
         """Reads one sequence."""
@@ -148,8 +164,8 @@ class MPDataReader(Reader):
             rows[number - first] = row
         x, score = self._vectors.split(rows)
         label = None
-        if self._labelled:
-            label = list(self.classes).index(name.partition('/')[0])
+        if self._labels:
+            label = list(self.classes).index(self._labels[index])
         return SkeletonSequence(
             np.ascontiguousarray(self.picked(x).transpose(1, 0, 2)[None]),
             name,

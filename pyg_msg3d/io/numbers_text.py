@@ -109,19 +109,40 @@ class UTKinectReader(Reader):
     def __init__(self, path: str | PathLike) -> None:
         super().__init__(path)
         self.files = Files(path)
-        members = {}
+        members: dict[str, str] = {}
         for name in self.files.ending('.txt'):
             match = _SEQUENCE.fullmatch(PurePosixPath(name).stem)
-            if match:
-                members[match[1].lower()] = name
+            if match is None:
+                continue
+            sequence = _sequence(match)
+            if sequence in members:
+                raise SkeletonDataError(
+                    f"'{self.files.where(members[sequence])}' and "
+                    f"'{self.files.where(name)}' are both sequence {sequence}"
+                )
+            members[sequence] = name
+        tables = self.files.ending('actionlabel.txt')
+        if len(tables) > 1:
+            raise SkeletonDataError(
+                f"'{self.files.where(tables[0])}' and '{self.files.where(tables[1])}': "
+                f'expected one table of actions'
+            )
         segments = {}
-        for name in self.files.ending('actionlabel.txt'):
+        for name in tables:
             segments = _segments(self.files.read(name), self.files.where(name))
+        unnamed = sorted(set(members) - set(segments)) if segments else []
+        if unnamed:
+            say_assumed(
+                f'actionLabel.txt does not name {", ".join(unnamed[:10])}, whose '
+                f'actions are left out'
+            )
         self.classes = _UTKINECT_ACTIONS if segments else ()
         self._parts: list[tuple[str, int | None, int, int]] = []
         names = []
         for sequence in sorted(members):
-            whole = [(None, 0, 1 << 40)] if not segments else []
+            whole: list[tuple[str | None, int, int]] = []
+            if not segments:
+                whole = [(None, 0, 1 << 40)]
             for action, begin, end in segments.get(sequence, whole):
                 label = None if action is None else _UTKINECT_ACTIONS.index(action)
                 names.append(sequence if action is None else f'{sequence}_{action}')
@@ -162,8 +183,9 @@ def _segments(
         words = line.replace(':', ' ').split()
         if not words:
             continue
-        if len(words) == 1 and _SEQUENCE.fullmatch(words[0]):
-            sequence = words[0].lower()
+        match = _SEQUENCE.fullmatch(words[0]) if len(words) == 1 else None
+        if match is not None:
+            sequence = _sequence(match)
             segments[sequence] = []
             continue
         if (
@@ -180,6 +202,11 @@ def _segments(
             )
         segments[sequence].append((words[0], int(words[1]), int(words[2])))
     return segments
+
+
+def _sequence(match: 're.Match[str]') -> str:
+    """A sequence's name, however its numbers are padded."""
+    return f's{int(match[2]):02d}_e{int(match[3]):02d}'
 
 
 def number_rows(content: bytes, width: int, where: str) -> np.ndarray:

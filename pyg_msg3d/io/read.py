@@ -6,11 +6,13 @@ from typing import Any
 
 from pyg_msg3d.data import SkeletonDataError
 from pyg_msg3d.data.errors import printable
+from pyg_msg3d.io.batch import BatchReader
 from pyg_msg3d.io.files import Files
 from pyg_msg3d.io.folder import FolderReader
 from pyg_msg3d.io.frame_files import FrameFilesReader
 from pyg_msg3d.io.reader import Reader
 from pyg_msg3d.io.recognise import recognise_file, recognise_frames
+from pyg_msg3d.io.recording import RecordingReader
 from pyg_msg3d.skeletons import Skeleton
 from pyg_msg3d.skeletons import skeleton as look_up
 
@@ -74,6 +76,9 @@ def read(
         kind = _recognise_many(path)
     else:
         kind = recognise_file(path)
+    many = layout is not None and layout.startswith('N')
+    if many and kind is RecordingReader and path.suffix.lower() == '.npy':
+        kind = BatchReader
     if kind is None:
         raise SkeletonDataError(
             f"'{where}' is of no known format. Known are:\n{_KNOWN}"

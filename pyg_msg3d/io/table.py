@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
+from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from pyg_msg3d.data import SkeletonDataError
 from pyg_msg3d.data.errors import printable, say_assumed
 from pyg_msg3d.io.files import read_bytes
 from pyg_msg3d.io.limits import check_array
+from pyg_msg3d.io.numbering import split_name
 from pyg_msg3d.io.reader import Reader, check_unique
 from pyg_msg3d.io.sequence import SkeletonSequence
 from pyg_msg3d.io.tracks import Body, Tracks
@@ -26,7 +28,7 @@ _SCORES = ('v', 'vis', 'visibility', 'c', 'conf', 'confidence', 'score', 'likeli
 _STATES = ('state', 'trackingstate')
 _LAST = '|'.join((*_AXES, *_SCORES, *_STATES))
 _NUMBERED = re.compile(rf'({_LAST})[_. ]?(\d+)')
-_AFTER = re.compile(rf'(?:[a-z ]*?[_. ]?)(\d+)[_. ]?({_LAST})')
+_AFTER = re.compile(rf'([a-z _.]*?)[_. ]?(\d+)[_. ]?({_LAST})')
 _NAMED = re.compile(rf'(.+?)[_. ]?({_LAST})')
 _BEFORE = re.compile(rf'({_LAST})[_. ](.+)')
 # Columns that say of a row what it is.
@@ -35,8 +37,10 @@ _ROLES = {
               'image', 'timestamp', 'timestampms', 'time', 'capturetime', 't'),
     'person': ('person', 'personid', 'trackingid', 'bodyid', 'trackid', 'bodyindex'),
     'label': ('label', 'class', 'action', 'activity', 'target'),
-    'clip': ('file', 'filename', 'video', 'videoname', 'clip', 'sequence', 'sequenceid',
-             'sample', 'sampleid', 'recording', 'name'),
+    'clip': ('file', 'filename', 'filepath', 'path', 'video', 'videoname', 'videoid',
+             'videopath', 'clip', 'clipid', 'clipname', 'sequence', 'sequenceid',
+             'sequencename', 'seq', 'seqid', 'sample', 'sampleid', 'recording',
+             'recordingid', 'session', 'sessionid', 'trial', 'name'),
     'joint': ('joint', 'jointid', 'jointname', 'landmark', 'landmarkid', 'keypoint',
               'landmarkname', 'pointindex', 'landmarkindex'),
 }  # fmt: skip
@@ -102,6 +106,7 @@ class TableReader(Reader):
         self._clips: list[dict[Any, dict[int, np.ndarray]]] = []
         self._labels: list[str] = []
         self._numbers: dict[str, int] = {}  # Of joints, where each has a row.
+        self._people = {'': 0}
         names = self._read(rows, len(header))
         found = sorted({label for label in self._labels if label})
         self.classes = [] if all(map(_is_number, found)) else found
@@ -133,6 +138,15 @@ class TableReader(Reader):
             for place, name in enumerate(header)
             if place not in taken and (column := _column(name)) is not None
         }
+        self._without_prefix()
+        taken_for: dict[tuple[str, int], int] = {}
+        for place, column in self._columns.items():
+            other = taken_for.setdefault((column.joint, column.axis), place)
+            if other != place:
+                raise SkeletonDataError(
+                    f"'{self._where}', line 1: the columns {header[other]!r} and "
+                    f'{header[place]!r} are the same coordinate of one joint'
+                )
         complete = [
             joint
             for joint in dict.fromkeys(c.joint for c in self._columns.values())
@@ -148,6 +162,16 @@ class TableReader(Reader):
         self._columns = {i: c for i, c in self._columns.items() if c.joint in known}
         numbered = all(name.isdecimal() for name in complete)
         self._joints = sorted(complete, key=int) if numbered else complete
+
+    def _without_prefix(self) -> None:
+        """Joints by their numbers alone, where the same word stands before all."""
+        parts = [column.joint.rpartition(' ') for column in self._columns.values()]
+        alike = len({before for before, _, _ in parts}) == 1
+        if alike and all(number.isdecimal() for *_, number in parts):
+            self._columns = {
+                place: column._replace(joint=column.joint.rpartition(' ')[2])
+                for place, column in self._columns.items()
+            }
 
     # Rows ----------------------------------------------------------------------
 
@@ -175,23 +199,25 @@ class TableReader(Reader):
                 at = roles[role]
                 return '' if at is None else row[at].strip()
 
-            key = cell('clip'), cell('label')
+            video, frame = _frame(cell('frame'))
+            clip = cell('clip') or video
+            key = clip, cell('label')
             if key not in place or (run and key != last):
                 place[key] = len(names)
-                names.append(key[0] or self.path.stem)
+                names.append(clip or self.path.stem)
                 self._clips.append({})
                 self._labels.append(key[1])
             frames, last = self._clips[place[key]], key
-            frame: Any = _number_of(cell('frame'), len(frames))
-            person = _person(cell('person'))
+            person = self._person(cell('person'))
+            if frame is None:
+                frame = len(frames)
             if self._long is not None:
                 self._take_joint(frames, frame, person, row, cell('joint'), where)
                 continue
-            if roles['frame'] is None or (
-                frame in frames and person in frames[frame] and not person
-            ):
-                frame = len(frames)
-            frames.setdefault(frame, {})[person] = self._pose(row, where)
+            people = frames.setdefault(frame, {})
+            if person in people:
+                raise self._twice(where)
+            people[person] = self._pose(row, where)
         if not names:
             raise SkeletonDataError(f"'{self._where}': the table has no rows")
         if run and roles['label'] is not None and len(names) > 1:
@@ -200,6 +226,17 @@ class TableReader(Reader):
                 "recording; a column 'file' or 'video' tells recordings"
             )
         return names
+
+    def _twice(self, where: str) -> SkeletonDataError:
+        return SkeletonDataError(
+            f'{where}: the same frame stands there already. Several recordings need a '
+            f"column that tells them apart, such as 'video', and several people one "
+            f"such as 'person'"
+        )
+
+    def _person(self, text: str) -> int:
+        """Who it is, from 1 where the table says it; ids of 17 digits, or names."""
+        return self._people.setdefault(text, len(self._people)) if text else 0
 
     def _pose(self, row: list[str], where: str) -> np.ndarray:
         """The joints ``[V, 4]`` of a row, NaN where a cell is empty."""
@@ -224,7 +261,10 @@ class TableReader(Reader):
             np.nan if place is None else _float(row[place], where)
             for place in self._long.values()
         ]
-        frames.setdefault(frame, {}).setdefault(person, {})[joint] = values
+        pose = frames.setdefault(frame, {}).setdefault(person, {})
+        if joint in pose:
+            raise self._twice(where)
+        pose[joint] = values
 
     # Recordings ----------------------------------------------------------------
 
@@ -328,7 +368,8 @@ def _column(name: str) -> _Column | None:
     if match := _NUMBERED.fullmatch(text):
         last, joint = match.groups()
     elif match := _AFTER.fullmatch(text):
-        joint, last = match.groups()
+        prefix, joint, last = match.groups()
+        joint = f'{prefix} {int(joint)}'.strip()
     elif (match := _BEFORE.fullmatch(text)) and match[1] in (*_AXES, *_SCORES[2:3]):
         last, joint = match.groups()
     elif match := _NAMED.fullmatch(text):
@@ -386,31 +427,31 @@ def _float(text: str, where: str) -> float:
         ) from None
 
 
-def _number_of(text: str, otherwise: int) -> Any:
-    """A frame's number or time, or else its name."""
+def _frame(text: str) -> tuple[str, Any]:
+    """The video and the number, or the time, of a frame; None where there is none."""
+    if not text:
+        return '', None
     try:
         value = float(text)
     except ValueError:
-        return text or otherwise
-    return value if math.isfinite(value) else otherwise
+        # The name of an image.
+        path = PurePosixPath(text.replace('\\', '/'))
+        video, _, number = split_name(path.stem)
+        folder = str(path.parent)
+        return (video if folder == '.' else f'{folder}/{video}').strip('_.- /'), number
+    return '', value if math.isfinite(value) else None
 
 
-def _person(text: str) -> int:
-    """Who it is: ids of 17 digits must not go through a float."""
-    text = text.removesuffix('.0')
-    return int(text) + 1 if text.isdecimal() and len(text) < 19 else 0
-
-
-def _places(frames: Sequence[Any]) -> list[int]:
-    """The places of frames in time: as they are numbered, or one after the other."""
-    numbers = [frame for frame in frames if isinstance(frame, float | int)]
-    if len(numbers) == len(frames) and all(float(n).is_integer() for n in numbers):
-        first = int(min(numbers))
-        step = math.gcd(*(int(n) - first for n in numbers)) or 1
-        places = [(int(n) - first) // step for n in numbers]
+def _places(frames: Sequence[float]) -> list[int]:
+    """The places of frames in time: as they are numbered, or in the order of times."""
+    if all(float(n).is_integer() for n in frames):
+        first = int(min(frames))
+        step = math.gcd(*(int(n) - first for n in frames)) or 1
+        places = [(int(n) - first) // step for n in frames]
         if max(places) < 4 * len(places):  # Not times in milliseconds.
             return places
-    return list(range(len(frames)))
+    order = sorted(range(len(frames)), key=lambda i: frames[i])
+    return [place for _, place in sorted(zip(order, range(len(order)), strict=True))]
 
 
 def _seen(pose: np.ndarray, dims: int, scored: bool) -> np.ndarray:

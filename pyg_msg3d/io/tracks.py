@@ -33,8 +33,7 @@ class Tracks:
 
     def __init__(self, where: str) -> None:
         self._where = where
-        self._num_slots = 0
-        self._found: list[tuple[int, int, int, np.ndarray]] = []
+        self._frames: list[tuple[int, list[Body]]] = []
         self._next_id = 1
         self._current: list[tuple[int, int, np.ndarray]] = []  # slot, id, pose
 
@@ -46,41 +45,20 @@ class Tracks:
                 f"'{where or self._where}' has {len(bodies)} people in a frame, more "
                 f'than {_MOST_PEOPLE}'
             )
-        bodies = [body for body in bodies if body.pose.any()]
-        ids = [body.id for body in bodies]
-        if None in ids or len(set(ids)) < len(ids):
-            matched = self._nearest([body.pose for body in bodies])
-        else:
-            known = {id_: slot for slot, id_, _ in self._current}
-            matched = {
-                new: (known[id_], id_)
-                for new, id_ in enumerate(ids)
-                if id_ is not None and id_ in known
-            }
-        busy = {slot for slot, _ in matched.values()}
-        self._current = []
-        for new, (pose, own) in enumerate(bodies):
-            if new not in matched:
-                slot = next(slot for slot in range(len(bodies)) if slot not in busy)
-                busy.add(slot)
-                known_as = self._next_id if own is None else own
-                matched[new] = slot, known_as
-                self._next_id += 1
-            slot, body_id = matched[new]
-            self._num_slots = max(self._num_slots, slot + 1)
-            self._current.append((slot, body_id, pose))
-            self._found.append((slot, frame, body_id, pose))
+        self._frames.append((frame, [body for body in bodies if body.pose.any()]))
 
     def arrays(
         self, num_frames: int, num_joints: int, dims: int, num_bytes: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Key points ``[M, T, V, C]``, scores ``[M, T, V]`` and body ids ``[M, T]``, of
         files of so many bytes."""
-        shape = (self._num_slots, num_frames, num_joints, dims + 1)
+        found = self._followed()
+        slots = 1 + max((slot for slot, *_ in found), default=-1)
+        shape = (slots, num_frames, num_joints, dims + 1)
         check_array(shape, 4, num_bytes, self._where)
         x = np.zeros(shape, np.float32)
         body_ids = np.zeros(shape[:2], np.int64)
-        for slot, frame, body_id, pose in self._found:
+        for slot, frame, body_id, pose in found:
             if pose.shape != shape[2:]:
                 raise SkeletonDataError(
                     f"'{self._where}', frame {frame}: expected {num_joints} joints of "
@@ -91,8 +69,46 @@ class Tracks:
             body_ids[slot, frame] = body_id
         return np.ascontiguousarray(x[..., :dims]), x[..., dims].copy(), body_ids
 
-    def _nearest(self, poses: Sequence[np.ndarray]) -> dict[int, tuple[int, int]]:
-        """For new poses, by their place, the slot and the id of whom they continue."""
+    def _followed(self) -> list[tuple[int, int, int, np.ndarray]]:
+        """Slot, frame, id and pose of all bodies."""
+        # Detectors that do not track may give the same id to everybody.
+        told = all(
+            None not in ids and len(set(ids)) == len(ids)
+            for _, bodies in self._frames
+            if (ids := [body.id for body in bodies])
+        )
+        found = []
+        for frame, bodies in self._frames:
+            matched = self._known(bodies) if told else self._nearest(bodies)
+            busy = {slot for slot, _ in matched.values()}
+            self._current = []
+            for new, (pose, own) in enumerate(bodies):
+                if new not in matched:
+                    slot = next(slot for slot in range(len(bodies)) if slot not in busy)
+                    busy.add(slot)
+                    matched[new] = (
+                        slot,
+                        own if told and own is not None else self._next_id,
+                    )
+                    self._next_id += 1
+                slot, body_id = matched[new]
+                self._current.append((slot, body_id, pose))
+                found.append((slot, frame, body_id, pose))
+        return found
+
+    def _known(self, bodies: Sequence[Body]) -> dict[int, tuple[int, int]]:
+        """For bodies, by their place, the slot and the id of whom they continue, by the
+        ids that the format tells."""
+        known = {id_: slot for slot, id_, _ in self._current}
+        return {
+            new: (known[body.id], body.id)
+            for new, body in enumerate(bodies)
+            if body.id is not None and body.id in known
+        }
+
+    def _nearest(self, bodies: Sequence[Body]) -> dict[int, tuple[int, int]]:
+        """The same, by where they are."""
+        poses = [body.pose for body in bodies]
         distances = _distances([pose for *_, pose in self._current], poses)
         pairs = [(distances[i, j], i, j) for i, j in np.argwhere(distances < _REACH)]
         matched: dict[int, tuple[int, int]] = {}

@@ -260,20 +260,22 @@ def _find_skeleton(
     name: str,
 ) -> Skeleton:
     num_joints = state[f'sgcn1.0.{residual}'].size(-1)
-    found = given
-    if given is None or given.num_joints != num_joints:
-        # Of another skeleton, what fits is kept of this one.
-        known = {**_SKELETONS['all'], **_SKELETONS[residual]}.get(num_joints)
-        if known is None:
-            raise CheckpointError(
-                f'{name} has {num_joints} joints, which is no skeleton that its '
-                f'family ships; pass yours as skeleton=...'
-            )
-        found = skeleton(known)
-    assert found is not None
+    named = {**_SKELETONS['all'], **_SKELETONS[residual]}.get(num_joints)
+    known = None if named is None else skeleton(named)
+    found = known
+    if given is not None and given.num_joints == num_joints:
+        # Of other joints than the family's, what fits is kept of these, by their names;
+        # unless the checkpoint tells its bones, and they are these.
+        told = 'A' in graphs and _bones_of(graphs['A']) == _bones(given)
+        if known is None or given.joints == known.joints or told:
+            found = given
+    if found is None:
+        raise CheckpointError(
+            f'{name} has {num_joints} joints, which is no skeleton that its '
+            f'family ships; pass yours as skeleton=...'
+        )
     if 'A' in graphs:  # The checkpoint says itself which bones it was trained with.
-        theirs = {(int(u), int(v)) for u, v in graphs['A'].nonzero() if u != v}
-        ours = {(int(u), int(v)) for u, v in found.edge_index.t()}
+        theirs, ours = _bones_of(graphs['A']), _bones(found)
         if theirs != ours:
             raise CheckpointError(
                 f'{name} was trained with other bones than skeleton {found.name!r}: '
@@ -282,6 +284,14 @@ def _find_skeleton(
                 f'bones as skeleton=...'
             )
     return found
+
+
+def _bones_of(graph: Tensor) -> set[tuple[int, int]]:
+    return {(int(u), int(v)) for u, v in graph.nonzero() if u != v}
+
+
+def _bones(of: Skeleton) -> set[tuple[int, int]]:
+    return {(int(u), int(v)) for u, v in of.edge_index.t()}
 
 
 def _some(keys: Sequence[str], most: int = 12) -> str:

@@ -45,6 +45,7 @@ def to_family(model: Any, name: str) -> dict[str, Tensor]:
         ('blocks', len(model.blocks), len(STRIDES)),
         ('channels of a joint', model.in_channels, 3),
         ('pooling', model.pooling, 'mean'),
+        ('window dilations', {*arguments['window_dilations']}, {1}),
     ):
         if got != expected:
             raise ValueError(

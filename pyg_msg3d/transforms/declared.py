@@ -51,7 +51,8 @@ def build(steps: Iterable[Mapping[str, Any]]) -> Compose:
     """
     made = []
     for step in steps:
-        make = _known().get(step.get('name', ''))
+        name = step.get('name')
+        make = _known().get(name) if isinstance(name, str) else None
         if make is None:
             raise ValueError(
                 f'There is no transform {step.get("name")!r}; there are '

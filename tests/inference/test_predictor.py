@@ -337,3 +337,49 @@ def test_readers_and_predictions_agree_on_a_real_format(tmp_path, rng):
     (found,) = Predictor(net)(path)  # Of the file's 75 joints, the model's.
     one = read(path, skeleton='mediapipe-pose-33')[0]
     np.testing.assert_allclose(found.probabilities, expected(net, one), atol=1e-6)
+
+
+def test_files_of_one_name_are_told_apart(tmp_path, rng):
+    files = [tmp_path / folder / 'clip.npy' for folder in 'ab']
+    for file in files:
+        file.parent.mkdir()
+        np.save(file, sequence(rng).keypoints)
+    predictor = Predictor(model())
+    found = predictor(files)
+    assert [one.name for one in found] == ['clip', str(files[1])]
+    from pyg_msg3d.inference.pictures import draw_predictions
+
+    assert len(draw_predictions(predictor, files, found, tmp_path / 'seen')) == 2
+
+
+def test_metadata_that_does_not_fit_is_refused(tmp_path, rng):
+    from dataclasses import replace
+
+    net = model()
+    for changed, said in [
+        ({'persons': 'nobody'}, "no rule 'nobody'"),
+        ({'steps': ({'name': ['x']},)}, 'no transform'),
+    ]:
+        net.metadata = replace(model().metadata, **changed)
+        with pytest.raises(ValueError, match=said):
+            Predictor(net)
+    net.metadata = replace(model().metadata, steps=({'name': 'Centre', 'joint': 99},))
+    with pytest.raises(SkeletonDataError, match='does not fit what is to be done'):
+        Predictor(net)(sequence(rng))
+    with pytest.raises(ValueError, match='at least 0'):
+        Predictor(model(), weights=[0])
+    with pytest.raises(ValueError, match="is of the joints of 'coco-17'"):
+        Predictor([model(), model('coco-17')])
+
+
+def test_a_skeleton_of_ones_own_on_a_known_format(tmp_path, rng):
+    """By the places of joints, as in training, which is said."""
+    from pyg_msg3d import Skeleton
+
+    path, *_ = pose_files.openpose_body(tmp_path, rng)
+    own = Skeleton('own', [*map(str, range(18))], [(v, v + 1) for v in range(17)])
+    net = model(own, in_channels=3)
+    with pytest.warns(UserWarning, match='by their places'):
+        assert len(Predictor(net)(path)) == 1
+    with pytest.warns(UserWarning, match="those of 'openpose-18', are taken"):
+        SkeletonFolder(path, None, own)

@@ -72,6 +72,7 @@ def test_what_their_code_does_not_know_is_refused():
         ({'channels': (6, 12)}, 'blocks'),
         ({'in_channels': 2}, 'channels of a joint'),
         ({'pooling': 'present'}, 'pooling'),
+        ({'window_dilations': (1, 2)}, 'window dilations'),
     ]:
         with pytest.raises(ValueError, match=said):
             small(**kwargs).to_checkpoint('official')
@@ -255,6 +256,17 @@ def test_models_that_could_not_be_opened_again_are_refused():
     model.blocks[0].tcn1 = torch.nn.Identity()
     with pytest.raises(CheckpointError, match=r'blocks.0.tcn1'):
         model.check_restorable()
+
+
+@pytest.mark.filterwarnings('ignore:Of ')
+def test_public_joints_are_matched_by_name_too():
+    """Another skeleton of as many joints is no other name for the same."""
+    theirs = small('coco-17').to_checkpoint('official')
+    assert MSG3D.from_checkpoint(theirs).skeleton.name == 'coco-17'
+    new = MSG3D.from_checkpoint(theirs, 'h36m-17')
+    assert new.transfer.joints['left knee'] == 'left knee'
+    assert 'nose' not in new.transfer.joints
+    assert len(new.transfer.joints) == 12
 
 
 # Absent persons ----------------------------------------------------------------
