@@ -8,6 +8,7 @@ is the command pyg-msg3d train; --help lists its arguments.
 import sys
 
 from pyg_msg3d.cli import main
+from pyg_msg3d.cli.train_command import load  # noqa: F401  Its clips, for scripts.
 
 if __name__ == '__main__':
     # Before there was the command, the data had an option.

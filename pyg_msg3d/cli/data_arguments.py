@@ -33,7 +33,7 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
 def reading(arguments: argparse.Namespace) -> dict[str, Any]:
     """The arguments of :func:`pyg_msg3d.io.read` that were given."""
     names = ('layout', 'coordinates', 'first_label')
-    given = {name: getattr(arguments, name) for name in names}
+    given = {name: getattr(arguments, name, None) for name in names}
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -43,10 +43,10 @@ def given_skeleton(arguments: argparse.Namespace) -> Skeleton | None:
     Raises:
         ValueError: If there is none of that name, neither a file.
     """
-    if arguments.bones is not None:
-        last = max(joint for bone in arguments.bones for joint in bone)
-        names = [str(joint) for joint in range(last + 1)]
-        return Skeleton('own', names, arguments.bones)
+    own = getattr(arguments, 'bones', None)
+    if own is not None:
+        last = max(joint for bone in own for joint in bone)
+        return Skeleton('own', [str(joint) for joint in range(last + 1)], own)
     text = arguments.skeleton
     if text is None:
         return None

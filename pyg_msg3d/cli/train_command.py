@@ -14,7 +14,6 @@ joints by their names, and the rest is drawn anew; --freeze keeps its first bloc
 
 import argparse
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +39,7 @@ from pyg_msg3d.training import (
     train_and_test,
 )
 from pyg_msg3d.training.world import World
+from pyg_msg3d.transforms.units import are_shares
 
 HELP = 'train a model on recordings of your own'
 DEFAULTS = Settings(label_smoothing=0.1)
@@ -132,15 +132,16 @@ def run(arguments: argparse.Namespace) -> None:
 
 def train_own(arguments: argparse.Namespace, world: World) -> None:
     """Trains, tests and records."""
+    if arguments.init_from is not None and arguments.stream == 'auto':
+        arguments.stream = read_checkpoint(arguments.init_from).metadata.stream
     clips = collect(arguments, Clips)
-    if arguments.init_from is not None and clips.stream == 'auto':
-        seen: Any = read_checkpoint(arguments.init_from).metadata.stream
-        clips = replace(clips, stream=seen or 'joint')
-    train, test = load(arguments, clips)
+    train = load(arguments, arguments.train_split, random=True)
+    test = load(arguments, arguments.test_split, random=False)
     say = print if world.is_first else _be_quiet
     settings = fitted_settings(arguments, len(train), world.size)
     model = model_maker(arguments, train, world, say)
-    varied = ', '.join(clips.augmentations(len(train))) or 'none'
+    count = len(train.store)
+    varied = ', '.join(clips.augmentations(count)) or 'none'
     say(
         f'{len(train):,} clips of {train.num_classes} classes, {clips.frames} frames, '
         f'{train[0].x.size(0)} person(s), {train.skeleton.name}; augmentation: {varied}'
@@ -155,7 +156,7 @@ def train_own(arguments: argparse.Namespace, world: World) -> None:
         collect(arguments, Run),
         world,
         notes={
-            'stream': clips.what(len(train)),
+            'stream': clips.what(count),
             'frames': clips.frames,
             'freeze': arguments.freeze or 0,
         },
@@ -165,42 +166,44 @@ def train_own(arguments: argparse.Namespace, world: World) -> None:
         say(f'To predict: pyg-msg3d predict FILE --checkpoint {best}')
 
 
-def load(
-    arguments: argparse.Namespace, clips: Clips
-) -> tuple[SkeletonFolder, SkeletonFolder]:
-    """The clips for training and for testing, as the model takes them."""
-    given = given_skeleton(arguments)
-    parts = []
-    for split in (arguments.train_split, arguments.test_split):
-        data = SkeletonFolder(
-            **place_of(arguments.data, arguments.run_dir),
-            split=split,
-            skeleton=given,
-            test_share=arguments.test_share,
-            split_by=arguments.split_by,
-            split_seed=arguments.split_seed,
-            **reading(arguments),
+def load(arguments: argparse.Namespace, split: str, random: bool) -> SkeletonFolder:
+    """The clips of a split, as the model takes them, varied at random or not."""
+    given = vars(arguments)
+    skeleton = given_skeleton(arguments)
+    data = SkeletonFolder(
+        **place_of(arguments.data, given.get('run_dir', Path('runs'))),
+        split=split,
+        skeleton=skeleton,
+        test_share=given.get('test_share'),
+        split_by=given.get('split_by', 'auto'),
+        split_seed=given.get('split_seed', 0),
+        **reading(arguments),
+    )
+    if not (data.labels >= 0).any():
+        raise SkeletonDataError(
+            f"The recordings of '{arguments.data}' have no labels: put those of each "
+            f'class into a folder of its own, or write labels.csv (file, label, split) '
+            f'beside them'
         )
-        if not (data.labels >= 0).any():
-            raise SkeletonDataError(
-                f"The recordings of '{arguments.data}' have no labels: put those of "
-                f'each class into a folder of its own, or write labels.csv (file, '
-                f'label, split) beside them'
-            )
-        parts.append(data)
-    train, test = parts
-    skeleton, dims = _skeleton_of(train), train.store.shape[1]
-    size = arguments.image_size
-    in_image = size is not None or train.get(0).get('image_size') is not None
-    persons = clips.num_persons(train)
-    stream, varied = clips.what(len(train)), clips.augmentations(len(train))
-    how = skeleton, dims, size, in_image, persons, stream
-    train.transform = clips.transform(*how, varied, train=True)
-    test.transform = clips.transform(*how)
-    if given is None and train.store.skeleton is None:
-        few = range(0, len(train), max(1, len(train) // _LOOKED_AT))
-        warn_of_bones([train.get(index).x.numpy() for index in few], skeleton)
-    return train, test
+    bones = _skeleton_of(data)
+    if skeleton is None and data.store.skeleton is None:
+        few = range(0, len(data), max(1, len(data) // _LOOKED_AT))
+        warn_of_bones([data.get(index).x.numpy() for index in few], bones)
+    clips = collect(arguments, Clips)
+    size, some = given.get('image_size'), data.get(0)
+    known = size is not None or some.get('image_size') is not None
+    data.transform = clips.transform(
+        bones,
+        dims := data.store.shape[1],
+        size,
+        # Shares of the image need no size of it.
+        dims == 2 and (known or are_shares(some, size_known=True)),
+        clips.num_persons(data),
+        clips.what(len(data.store)),
+        clips.augmentations(len(data.store)) if random else (),
+        train=random,
+    )
+    return data
 
 
 def _skeleton_of(data: SkeletonFolder) -> Skeleton:
