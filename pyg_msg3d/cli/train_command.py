@@ -14,6 +14,7 @@ joints by their names, and the rest is drawn anew; --freeze keeps its first bloc
 
 import argparse
 import math
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -256,7 +257,14 @@ def model_maker(
         return model if arguments.freeze is None else model.freeze(arguments.freeze)
 
     if arguments.init_from is not None:
-        chosen = [n for n in ('residual', *_SMALL) if getattr(arguments, n) is not None]
+        usual = {f.name: f.default for f in fields(Architecture)}
+        usual |= dict.fromkeys(('residual', *_SMALL))
+        free = ('dropout', 'pooling')
+        chosen = [
+            name
+            for name, value in usual.items()
+            if name not in free and getattr(arguments, name) != value
+        ]
         if chosen:
             raise ValueError(
                 f'--init-from takes the model as it is; leave out '
@@ -270,6 +278,7 @@ def model_maker(
                 num_persons=persons,
                 classes=train.classes,
                 dropout=arguments.dropout,
+                pooling=arguments.pooling,
             )
         )
     if arguments.freeze is not None:

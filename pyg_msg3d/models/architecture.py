@@ -20,6 +20,9 @@ class Architecture:
     )
     normalization: Literal['sym', 'col'] = described('sym', 'of adjacencies')
     dropout: float = described(0.0, 'before the classifier')
+    pooling: Literal['mean', 'present'] = described(
+        'mean', 'over which persons; present: without those who are absent'
+    )
 
     def build(
         self,

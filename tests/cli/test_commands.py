@@ -102,7 +102,8 @@ def test_fine_tuning(clips, tmp_path, run):
     assert tuned.skeleton.name == 'mediapipe-pose-33'
     old = net.blocks[0].gcn.conv.lin.weight
     assert tuned.blocks[0].gcn.conv.lin.weight.equal(old)
-    assert 'takes the model as it is' in run(*words, '--channels', '3,6', code=2)
+    for option in (('--channels', '3,6'), ('--window-sizes', '5')):
+        assert 'takes the model as it is' in run(*words, *option, code=2)
     assert 'needs --init-from' in run(
         'train', clips, '--freeze', 1, *SMALL, '--run-dir', tmp_path / 'b', code=2
     )

@@ -335,7 +335,7 @@ def test_memory_stays_within_bounds(tmp_path):
     ('what', 'count'),
     [
         ('readers', 20_000),
-        ('estimators', 8000),
+        ('estimators', 4000),
         ('stores', 1000),
         ('checkpoints', 1000),
     ],
