@@ -28,6 +28,7 @@ _UTKINECT_ACTIONS = (
 )  # fmt: skip
 # Beyond this, a number stands for nothing.
 _LARGEST = 1e6
+_METRES = 10
 
 
 class MSRAction3DReader(FilesReader):
@@ -77,8 +78,10 @@ class MSRAction3DReader(FilesReader):
         x = np.where((np.abs(x) > _LARGEST).any(-1, keepdims=True), 0, x)
         match = _sample(self._members[index])
         assert match is not None
-        # In the image, the third is a depth of other units.
-        solid = 'skeleton3d' in self._members[index].lower() or np.abs(x).max() < 10
+        # In the image, the third is a depth of other units; in some copies, files that
+        # do not say so are in metres.
+        small = x.any() and np.abs(x[..., :3]).max() < _METRES
+        solid = 'skeleton3d' in self._members[index].lower() or small
         action = int(match[1])
         if not 1 <= action <= len(_MSR_ACTIONS):
             raise SkeletonDataError(f"'{where}': there is no action {action}")
