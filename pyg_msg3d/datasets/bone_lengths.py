@@ -8,8 +8,8 @@ from pyg_msg3d.data.errors import say_assumed
 from pyg_msg3d.skeletons import Skeleton
 
 #: Bones of this many times the length that they need have are likely to tie other
-#: joints than are meant. Measured in real files: the joints of NW-UCLA, MSR Action3D and
-#: UTKinect in their right order 1.1 to 1.3, COCO's in 2D 1.4, another order 1.5 to 3.
+#: joints than are meant. Measured in real files: the joints of NW-UCLA, MSR Action3D
+#: and UTKinect in their right order 1.1 to 1.3, COCO's in 2D 1.4, in another 1.5 to 3.
 MOST_STRETCHED = 1.5
 
 
