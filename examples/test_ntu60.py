@@ -13,8 +13,9 @@ name, which examples/ensemble.py fuses, a table of classes and a confusion matri
 import argparse
 from pathlib import Path
 
-from train_ntu60 import NORMALIZATION, TEST_CLIPS, add_data_arguments, load
+from train_ntu60 import NORMALIZATION, add_data_arguments, load, test_clips
 
+import pyg_msg3d.transforms as T
 from pyg_msg3d import MSG3D
 from pyg_msg3d.evaluation import measure
 from pyg_msg3d.training import (
@@ -53,14 +54,14 @@ def main() -> None:
 def test(args: argparse.Namespace, world: World) -> None:
     """Tests, and writes what came of it."""
     model = MSG3D.from_checkpoint(args.checkpoint).to(world.device)
-    num_clips = args.test_clips or TEST_CLIPS[args.recipe]
+    num_clips = test_clips(args)
     dataset = load(args, 'test', num_clips)
     check_fit(model, dataset, 'test')
     scores = predict(
         model,
         dataset,
         args.batch_size,
-        'probabilities' if args.recipe == 'mmaction2' else 'logits',
+        T.recipe(args.recipe).average,
         args.precision,
         args.num_workers,
         world,

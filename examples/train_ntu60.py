@@ -39,9 +39,8 @@ from pyg_msg3d.training import (
 )
 
 BENCHMARKS = {'ntu60': NTU60, 'ntu120': NTU120}
-# MMAction2 normalises adjacencies by columns, and tests ten clips of a sample.
+# MMAction2 normalises adjacencies by columns.
 NORMALIZATION = {'mmaction2': 'col', 'official': 'sym'}
-TEST_CLIPS = {'mmaction2': 10, 'official': 1}
 
 
 def main() -> None:
@@ -71,7 +70,7 @@ def main() -> None:
             collect(args, Settings),
             collect(args, Run),
             world,
-            final_set=load(args, 'test', args.test_clips or TEST_CLIPS[args.recipe]),
+            final_set=load(args, 'test', test_clips(args)),
             notes=notes(args),
         )
 
@@ -105,6 +104,11 @@ def load(args: argparse.Namespace, split: str, num_clips: int = 1) -> NTU60 | NT
         num_clips=num_clips,
     )
     return dataset
+
+
+def test_clips(args: argparse.Namespace) -> int:
+    """How many clips of a sample to test."""
+    return args.test_clips or T.recipe(args.recipe).num_test_clips
 
 
 def notes(args: argparse.Namespace) -> dict[str, str]:

@@ -39,7 +39,7 @@ class Relabelled(Dataset):
     @property
     def labels(self) -> np.ndarray:
         """The labels; -1 where they are not known."""
-        return self._numbers[self.dataset.labels]
+        return self._numbers[labels_of(self.dataset)]
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -80,14 +80,14 @@ def match_classes(dataset: Any, classes: Sequence[str], what: str) -> Any:
     if not classes or tuple(own) == tuple(classes):
         return dataset
     if not own:
-        if len(dataset) and (np.asarray(_labels(dataset)) >= 0).any():
+        if len(dataset) and (labels_of(dataset) >= 0).any():
             say_assumed(
                 f'The {what} data numbers its classes and names none; number 0 is '
                 f"taken for the model's {classes[0]!r}, and so on"
             )
         return dataset
     number = {name: label for label, name in enumerate(classes)}
-    labels = np.unique(_labels(dataset))
+    labels = np.unique(labels_of(dataset))
     unknown = [
         own[label] for label in labels if label >= 0 and own[label] not in number
     ]
@@ -101,11 +101,13 @@ def match_classes(dataset: Any, classes: Sequence[str], what: str) -> Any:
     return Relabelled(dataset, classes, [number.get(name, -1) for name in own])
 
 
-def _labels(dataset: Any) -> np.ndarray:
+def labels_of(dataset: Any) -> np.ndarray:
+    """The labels of a data set, -1 where one is not known; data sets that do not tell
+    them are read."""
     labels = getattr(dataset, 'labels', None)
     if labels is None:
         labels = [-1 if clip.y is None else int(clip.y) for clip in dataset]
-    return np.asarray(labels, np.int64)
+    return np.asarray(labels)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -205,14 +205,13 @@ class Predictor:
         given = None if skeleton is None else look_up(skeleton)
         seen: set[str] = set()
         for sequence in self._recordings(sources, given, options):
-            if not isinstance(sequence, Problem):
-                if sequence.name in seen:  # Of two files of one name, by their paths.
-                    name = sequence.path or f'{sequence.name} ({len(seen)})'
-                    sequence = replace(sequence, name=name)
-                seen.add(sequence.name)
             if isinstance(sequence, Problem):
                 yield sequence
                 continue
+            if sequence.name in seen:  # Of two files of one name, by their paths.
+                name = sequence.path or f'{sequence.name} ({len(seen)})'
+                sequence = replace(sequence, name=name)
+            seen.add(sequence.name)
             for part, place in _parts(sequence, window, hop):
                 try:
                     yield from self._clips(part, place, per_person)

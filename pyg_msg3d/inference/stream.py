@@ -15,9 +15,6 @@ from pyg_msg3d.io.ntu import class_names
 from pyg_msg3d.models import MSG3D
 from pyg_msg3d.training.predict import as_input, scores_of
 
-# Published weights are tested so.
-_CLIPS = {'mmaction2': 10, 'official': 1}
-_AVERAGE = {'mmaction2': 'probabilities', 'official': 'logits'}
 _NTU = ('ntu-rgb+d', 'ntu-rgb+d-mmaction', 'coco-17')
 _IN_2D = ('coco-17', 'openpose-18')
 
@@ -80,7 +77,7 @@ class Stream:
 
     def _completed(self, metadata: Metadata, stream: str) -> Metadata:
         """What published weights were trained on, by whose they are."""
-        if metadata.steps is not None or metadata.recipe not in _CLIPS:
+        if metadata.steps is not None or not metadata.recipe:
             return metadata
         recipe, bones = T.recipe(metadata.recipe), self.model.skeleton
         dims = 2 if bones.name in _IN_2D else min(3, self.model.in_channels)
@@ -94,7 +91,7 @@ class Stream:
             stream,
             dims,
             train=False,
-            num_clips=_CLIPS[metadata.recipe],
+            num_clips=recipe.num_test_clips,
             num_persons=self.model.num_persons,
         )
         steps = (*T.declare(recipe.pre_transform(dims)), *T.declare(transform))
@@ -104,7 +101,7 @@ class Stream:
             steps,
             stream,
             metadata.recipe,
-            _AVERAGE[metadata.recipe],
+            recipe.average,
         )
 
     def _names(self, given: Sequence[str] | None) -> tuple[str, ...]:

@@ -3,16 +3,16 @@ from typing import Any
 
 from pyg_msg3d.data import SkeletonDataError
 from pyg_msg3d.data.errors import printable
+from pyg_msg3d.io.bodies_reader import BodiesReader
 from pyg_msg3d.io.documents import Bodies, bodies_of_frame, frames_of_document
 from pyg_msg3d.io.files import read_bytes
 from pyg_msg3d.io.jsons import parse_json
-from pyg_msg3d.io.reader import Reader, check_unique
+from pyg_msg3d.io.reader import check_unique
 from pyg_msg3d.io.sequence import SkeletonSequence
 from pyg_msg3d.io.tracks import Tracks
-from pyg_msg3d.skeletons import skeleton
 
 
-class DocumentReader(Reader):
+class DocumentReader(BodiesReader):
     r"""A JSON document of many frames, as AlphaPose, COCO's tools, MMPose, ultralytics
     and MediaPipe's users write it; see :mod:`pyg_msg3d.io.documents`. Images whose
     names differ in the number alone are the frames of one video.
@@ -25,7 +25,6 @@ class DocumentReader(Reader):
     """
 
     format = 'frames as JSON'
-    options = ('skeleton',)
 
     def __init__(self, path: str | PathLike) -> None:
         super().__init__(path)
@@ -44,19 +43,11 @@ class DocumentReader(Reader):
         if len(set(self.names)) < len(names):
             self.names = [video or self.path.stem for video in sorted(found)]
         check_unique(self.names, lambda index: where)
-        self._look(where)
-
-    def _look(self, where: str) -> None:
-        """Finds out whose joints they are, by the first body that there is."""
-        for frames in self._videos:
-            for number in sorted(frames):
-                bodies = self._bodies(frames[number], f'{where}: frame {number}')
-                if bodies.joints:
-                    self.holds, self.format = bodies.joints, bodies.format
-                    self.skeleton = bodies.skeleton
-                    if bodies.skeleton is not None:
-                        self.choose(skeleton(bodies.skeleton))
-                    return
+        self._take_joints(
+            self._bodies(frames[number], f'{where}: frame {number}')
+            for frames in self._videos
+            for number in sorted(frames)
+        )
 
     def _bodies(self, frame: Any, where: str) -> Bodies:
         found = bodies_of_frame([] if frame is None else frame, where)
@@ -72,14 +63,8 @@ class DocumentReader(Reader):
         for number in sorted(frames):
             place = f'{printable(self.path)}: frame {number}'
             found = self._bodies(frames[number], place)
-            if found.joints and found.joints != self.holds:
-                raise SkeletonDataError(
-                    f"'{place}' has {len(found.joints)} joints, but others "
-                    f'{len(self.holds)}'
-                )
             dims = found.dims or dims
-            bodies = [b._replace(pose=self.picked(b.pose)) for b in found.bodies]
-            tracks.add(number - first, bodies)
+            self._add(tracks, number - first, found, place)
         joints = len(self._order) or len(self.holds)
         if not joints:
             raise SkeletonDataError(f"'{where}': there is nobody in any of its frames")

@@ -76,6 +76,7 @@ class FolderReader(Reader):
             files, labels, splits = _list_classes(self.path)
         numbers = self._number(labels, printable(table))
         self._chosen: Skeleton | None = None
+        self._last: Reader | None = None
         self._files: list[str] = []
         #: Which of a file's recordings; None where there is one.
         self._inside: list[int | None] = []
@@ -121,7 +122,7 @@ class FolderReader(Reader):
         """Takes the joints of a skeleton alone, of all files."""
         fits = super().choose(chosen)
         if fits:
-            self._chosen = chosen
+            self._chosen, self._last = chosen, None
         return fits
 
     def _number(self, labels: Sequence[str], where: str) -> list[int | None]:
@@ -155,11 +156,18 @@ class FolderReader(Reader):
             reader.choose(self._chosen)
         return reader
 
+    def _several(self, file: Path) -> Reader:
+        """The recordings of a file that holds several: one after the other they come
+        from the same reader, or the file would be read anew for each."""
+        if self._last is None or self._last.path != file:
+            self._last = self._open(file)
+        return self._last
+
     def read(self, index: int) -> SkeletonSequence:
         """Reads one recording, with the label that the table gives it."""
         file, inside = self.file(index), self._inside[index]
         try:
-            reader = self._open(file)
+            reader = self._open(file) if inside is None else self._several(file)
             if inside is None and len(reader) != 1:
                 raise SkeletonDataError(
                     f"'{printable(file)}' holds {len(reader)} recordings, so that one "

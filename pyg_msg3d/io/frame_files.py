@@ -6,14 +6,14 @@ from pathlib import PurePosixPath
 
 from pyg_msg3d.data import SkeletonDataError
 from pyg_msg3d.data.errors import printable
+from pyg_msg3d.io.bodies_reader import BodiesReader
 from pyg_msg3d.io.documents import Bodies, bodies_of_frame
 from pyg_msg3d.io.files import Files
 from pyg_msg3d.io.jsons import parse_json
 from pyg_msg3d.io.numbering import split_name
-from pyg_msg3d.io.reader import Reader, check_unique
+from pyg_msg3d.io.reader import check_unique
 from pyg_msg3d.io.sequence import SkeletonSequence
 from pyg_msg3d.io.tracks import Tracks
-from pyg_msg3d.skeletons import skeleton
 
 # Without a mark before it, a number is one of frames where it is this long, or where
 # the word before it says so.
@@ -23,7 +23,7 @@ _WORDS = re.compile(r'(.*[_.\- ])?(frame|frm|img|image|f)', re.IGNORECASE)
 _FOLDER_ENDING = '_json'
 
 
-class FrameFilesReader(Reader):
+class FrameFilesReader(BodiesReader):
     r"""Folders of a JSON document per frame, ``<video>_<frame>_keypoints.json``, say,
     as OpenPose's ``--write_json`` leaves them, or with frames numbered in another way
     (``frame0001.json``, ``video-0001.json``): of OpenPose and Pose2Sim, EasyMocap's
@@ -47,7 +47,6 @@ class FrameFilesReader(Reader):
     """
 
     format = 'JSON per frame'
-    options = ('skeleton',)
 
     def __init__(self, path: str | PathLike) -> None:
         super().__init__(path)
@@ -80,19 +79,11 @@ class FrameFilesReader(Reader):
             self.names.append(self._name(folder, video))
             self._frames.append(files)
         check_unique(self.names, lambda i: self.files.where(self._frames[i][0][1]))
-        self._look()
-
-    def _look(self) -> None:
-        """Finds out whose joints they are, by the first body that there is."""
-        for frames in self._frames:
-            for _, member in frames:
-                found = self._read_frame(member)[0]
-                if found.joints:
-                    self.holds, self.format = found.joints, found.format
-                    self.skeleton = found.skeleton
-                    if found.skeleton is not None:
-                        self.choose(skeleton(found.skeleton))
-                    return
+        self._take_joints(
+            self._read_frame(member)[0]
+            for frames in self._frames
+            for _, member in frames
+        )
 
     def _name(self, folder: str, video: str) -> str:
         # Pose2Sim: cam01_json/cam01_000000.json.
@@ -126,14 +117,8 @@ class FrameFilesReader(Reader):
         for frame, member in frames:
             found, length = self._read_frame(member)
             num_bytes += length
-            if found.joints and found.joints != self.holds:
-                raise SkeletonDataError(
-                    f"'{self.files.where(member)}' has {len(found.joints)} joints of "
-                    f'{found.format}, but others {len(self.holds)} of {self.format}'
-                )
             dims, size = found.dims or dims, found.image_size or size
-            bodies = [b._replace(pose=self.picked(b.pose)) for b in found.bodies]
-            tracks.add(frame - first, bodies, self.files.where(member))
+            self._add(tracks, frame - first, found, self.files.where(member))
         joints = len(self._order) or len(self.holds) or 18
         x, score, ids = tracks.arrays(
             frames[-1][0] - first + 1, joints, dims, num_bytes

@@ -212,6 +212,7 @@ def _reconstruct(*_: Any) -> np.ndarray:
 
 
 def make_dtype(name: Any, *_: Any) -> np.dtype:
+    """A type of numbers or text; no other may be named."""
     name = _text(name)
     if not _DTYPE.fullmatch(name):
         raise pickle.UnpicklingError(f'it holds an array of {name[:40]!r}')

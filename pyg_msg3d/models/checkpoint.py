@@ -9,17 +9,15 @@ from torch import Tensor
 
 from pyg_msg3d.data import CheckpointError, Metadata
 from pyg_msg3d.data.errors import printable
-from pyg_msg3d.models.conversion import STRIDES, convert, model_rules
+from pyg_msg3d.models.conversion import (
+    NORMALIZATION,
+    SKELETONS,
+    STRIDES,
+    convert,
+    model_rules,
+)
 from pyg_msg3d.models.weights_file import check_tensors, load_weights_file
 from pyg_msg3d.skeletons import Skeleton, skeleton
-
-_SKELETONS = {
-    # The authors' bones for the keys of the authors; the rest is common.
-    'A_res': {25: 'ntu-rgb+d'},
-    'PA': {25: 'ntu-rgb+d-mmaction'},
-    'all': {17: 'coco-17', 18: 'openpose-18', 20: 'kinect-20', 21: 'hand-21'},
-}
-
 
 # What torch.compile, DataParallel, Lightning and MMAction2 put before the keys.
 _WRAPPERS = re.compile(r'^((_orig_mod|module|model|backbone)\.)+')
@@ -248,7 +246,7 @@ def _arguments(
             for i in range(len(STRIDES))
         ),
         'residual': 'dense',
-        'normalization': 'sym' if residual == 'A_res' else 'col',
+        'normalization': NORMALIZATION[residual],
     }
 
 
@@ -260,7 +258,7 @@ def _find_skeleton(
     name: str,
 ) -> Skeleton:
     num_joints = state[f'sgcn1.0.{residual}'].size(-1)
-    named = {**_SKELETONS['all'], **_SKELETONS[residual]}.get(num_joints)
+    named = SKELETONS[residual].get(num_joints)
     known = None if named is None else skeleton(named)
     found = known
     if given is not None and given.num_joints == num_joints:

@@ -15,6 +15,14 @@ from torch import Tensor
 _NORM = ('weight', 'bias', 'running_mean', 'running_var')
 _NUM_DILATIONS = 4
 STRIDES = (1, 2, 2)
+_COMMON = {17: 'coco-17', 18: 'openpose-18', 20: 'kinect-20', 21: 'hand-21'}
+#: The family's own skeletons by their number of joints, and its normalisation, by the
+#: name of its residual.
+SKELETONS = {
+    'A_res': {**_COMMON, 25: 'ntu-rgb+d'},
+    'PA': {**_COMMON, 25: 'ntu-rgb+d-mmaction'},
+}
+NORMALIZATION = {'A_res': 'sym', 'PA': 'col'}
 
 
 class Rule(NamedTuple):

@@ -6,28 +6,29 @@ import torch
 from torch import Tensor
 
 from pyg_msg3d.graph import ScaleGraph, disentangle, window_graph
-from pyg_msg3d.models.conversion import STRIDES, invert, model_rules
+from pyg_msg3d.models.conversion import (
+    NORMALIZATION,
+    SKELETONS,
+    STRIDES,
+    invert,
+    model_rules,
+)
 from pyg_msg3d.skeletons import Skeleton, skeleton
 
 
 class Family(NamedTuple):
     """What is their own in one family of public weights: the name of the learned
-    residual, of the classifier, what stands before the other keys, the normalisation,
-    and the skeletons by their number of joints."""
+    residual, of the classifier, and what stands before the other keys."""
 
     residual: str
     classifier: str
     prefix: str
-    normalization: str
-    skeletons: dict[int, str]
 
 
-_COMMON = {17: 'coco-17', 18: 'openpose-18', 20: 'kinect-20', 21: 'hand-21'}
-_MMACTION = {**_COMMON, 25: 'ntu-rgb+d-mmaction'}
 FAMILIES = {
-    'official': Family('A_res', 'fc', '', 'sym', {**_COMMON, 25: 'ntu-rgb+d'}),
-    'mmaction2': Family('PA', 'cls_head.fc', 'backbone.', 'col', _MMACTION),
-    'pyskl': Family('PA', 'cls_head.fc_cls', 'backbone.', 'col', _MMACTION),
+    'official': Family('A_res', 'fc', ''),
+    'mmaction2': Family('PA', 'cls_head.fc', 'backbone.'),
+    'pyskl': Family('PA', 'cls_head.fc_cls', 'backbone.'),
 }
 
 
@@ -53,15 +54,16 @@ def to_family(model: Any, name: str) -> dict[str, Tensor]:
                 f'(got {got!r})'
             )
     state = dict(model.state_dict())
-    known = family.skeletons.get(model.skeleton.num_joints)
+    normalization = NORMALIZATION[family.residual]
+    known = SKELETONS[family.residual].get(model.skeleton.num_joints)
     bones = model.skeleton if known is None else skeleton(known)
     same = (
         arguments['residual'] == 'dense'
-        and arguments['normalization'] == family.normalization
+        and arguments['normalization'] == normalization
         and bones.edge_index.equal(model.skeleton.edge_index)
     )
     if not same:
-        state |= _residuals(model, state, bones, family.normalization)
+        state |= _residuals(model, state, bones, normalization)
     rules = model_rules(
         family.residual, len(arguments['window_sizes']), family.classifier
     )

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from pyg_msg3d.data import SkeletonDataError
+from pyg_msg3d.datasets.classes import labels_of
 from pyg_msg3d.models import MSG3D
 
 
@@ -67,12 +68,3 @@ def check_fit(model: MSG3D, dataset: Any, what: str, labelled: bool = True) -> N
             f'{dataset[index].name!r}), but the model has {model.num_classes} classes, '
             f'labels 0 to {model.num_classes - 1}'
         )
-
-
-def labels_of(dataset: Any) -> np.ndarray:
-    """The labels of a data set, -1 where one is not known; data sets that do not tell
-    them are read."""
-    labels = getattr(dataset, 'labels', None)
-    if labels is None:
-        labels = [-1 if clip.y is None else int(clip.y) for clip in dataset]
-    return np.asarray(labels)

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pyg_msg3d.training.checks import labels_of
+from pyg_msg3d.datasets.classes import labels_of
 
 _WORDS = {
     'clips': 'clips',

@@ -31,6 +31,9 @@ class Recipe(ABC):
     """
 
     name: str
+    #: How many clips of a recording are tested, and what of their scores is averaged.
+    num_test_clips: int
+    average: str
 
     @abstractmethod
     def persons(self, dims: int) -> str:
@@ -84,6 +87,7 @@ class Recipe(ABC):
 class _MMAction2(Recipe):
     name = 'mmaction2'
     num_frames = 100
+    num_test_clips, average = 10, 'probabilities'
 
     def persons(self, dims: int) -> str:
         return 'tracked'
@@ -101,6 +105,7 @@ class _MMAction2(Recipe):
 class _Official(Recipe):
     name = 'official'
     num_frames = 300
+    num_test_clips, average = 1, 'logits'
 
     def persons(self, dims: int) -> str:
         return 'energy' if dims == 3 else 'score'

@@ -111,6 +111,22 @@ def _read_all(path: Path) -> None:
         assert np.isfinite(sequence.keypoints).all()
 
 
+def _is_read_or_refused(folder: Path, path: Path) -> None:
+    """By an error that names it, and in little memory."""
+    size = sum(f.stat().st_size for f in folder.rglob('*') if f.is_file())
+    tracemalloc.start()
+    try:
+        _read_all(path)
+        message = str(folder)
+    except SkeletonDataError as error:
+        message = str(error)
+    finally:
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert str(folder) in message
+    assert peak <= 20 * size + (16 << 20)
+
+
 @st.composite
 def _changed(draw: st.DrawFn, content: bytes) -> bytes:
     """Random bytes, or the content with some bytes changed, left out or doubled."""
@@ -149,18 +165,7 @@ def test_whatever_bytes_come(tmp_path_factory, name, data):
     write(file)
     content = data.draw(_changed(file.read_bytes()))
     file.write_bytes(content)
-    size = sum(f.stat().st_size for f in folder.rglob('*') if f.is_file())
-    tracemalloc.start()
-    try:
-        _read_all(folder / what if what else file)
-        message = str(folder)
-    except SkeletonDataError as error:
-        message = str(error)
-    finally:
-        _, peak = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-    assert str(folder) in message
-    assert peak <= 20 * size + (16 << 20)
+    _is_read_or_refused(folder, folder / what if what else file)
 
 
 @pytest.mark.filterwarnings('ignore')
@@ -176,18 +181,7 @@ def test_whatever_bytes_come_to_pose_estimators(tmp_path_factory, write, data):
     path, *_ = write(folder, _rng())
     file = pose_files.only_file(path)
     file.write_bytes(data.draw(_changed(file.read_bytes())))
-    size = sum(f.stat().st_size for f in folder.rglob('*') if f.is_file())
-    tracemalloc.start()
-    try:
-        _read_all(path)
-        message = str(folder)
-    except SkeletonDataError as error:
-        message = str(error)
-    finally:
-        _, peak = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-    assert str(folder) in message
-    assert peak <= 20 * size + (16 << 20)
+    _is_read_or_refused(folder, path)
 
 
 # Files that are large in order to take even more memory ------------------------
